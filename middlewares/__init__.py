@@ -1,0 +1,3 @@
+"""The layers, one file each."""
+
+__all__: list[str] = []

@@ -1,0 +1,245 @@
+"""Logging: one structured event for each call.
+
+Nothing is formatted unless somebody listens. structlog is imported when the first event is written,
+unless the program has imported it itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from scallion.pipeline.headers import Headers
+from scallion.pipeline.layer import Layer
+from scallion.pipeline.onion import Next
+from scallion.pipeline.request import Request
+from scallion.pipeline.response import Response
+
+from .redaction import SECRET_NAMES, redact_url, secret_names
+
+__all__ = ["Logging"]
+
+EVENT = "http.call"
+
+# The levels of the standard library, and of structlog.
+_INFO = 20
+_WARNING = 30
+
+# Their values are credentials, and no setting shows them.
+_NEVER = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
+
+
+class _Counter:
+    """An observer that counts what a call needed besides its first request."""
+
+    __slots__ = ("attempts", "redirects")
+
+    def __init__(self) -> None:
+        self.attempts = 1
+        self.redirects = 0
+
+    def __call__(self, event: str, fields: dict[str, Any]) -> None:  # noqa: ARG002
+        if event == "retry":
+            self.attempts += 1
+        elif event == "redirect":
+            self.redirects += 1
+
+
+class _Sink:
+    """Where events go; to be asked first whether anybody listens.
+
+    Attributes:
+        listens: Whether events of a level are wanted. True of a logger that cannot tell.
+    """
+
+    __slots__ = ("_logger", "listens")
+
+    listens: Callable[[int], bool]
+
+    def __init__(self, logger: Any) -> None:
+        self._logger = logger
+        # Asked of the class: structlog's generic logger makes up a method for any name.
+        kind = type(logger)
+        tells = getattr(kind, "is_enabled_for", None) or getattr(kind, "isEnabledFor", None)
+        self.listens = _always if tells is None else tells.__get__(logger)
+
+    def write(self, level: int, fields: dict[str, Any]) -> None:
+        logger = self._logger
+        (logger.warning if level == _WARNING else logger.info)(EVENT, **fields)
+
+
+class _StandardSink(_Sink):
+    """The standard library's logger "scallion", through structlog's rendering."""
+
+    __slots__ = ()
+
+    def write(self, level: int, fields: dict[str, Any]) -> None:
+        logger = _rendered()
+        (logger.warning if level == _WARNING else logger.info)(EVENT, **fields)
+
+
+@dataclass(frozen=True, repr=False)
+class Logging(Layer):
+    """Log each call once, when its response's headers have arrived or it has failed, as `http.call`.
+
+    The fields: `method`; `url`, redacted; `status`, or `error`, the name of the error's class;
+    `duration` in seconds; `attempts` over all hops, and `redirects`. The level is info; for
+    statuses from 500 on and for errors it is warning.
+
+    If the program has configured structlog, events go there. Otherwise they go to the standard
+    library's logger "scallion", as `key=value` text, and so nowhere unless the program listens.
+
+    Attributes:
+        headers: Names of headers that are logged where they are present, as `request_headers` and
+            `response_headers`. Those that carry credentials are refused.
+        secrets: Names of query parameters whose values are not shown, in the place of the default
+            `SECRET_NAMES`; add to those.
+        logger: A structlog logger to use in any case.
+
+    Reads no request extension.
+
+    Raises:
+        TypeError, ValueError: a setting is no collection of names, or names what is never logged.
+
+    Order: outermost, so that the duration is the caller's and attempts are counted. Inside retries it
+    logs each attempt instead.
+    """
+
+    headers: Collection[str] = frozenset()
+    secrets: Collection[str] = SECRET_NAMES
+    logger: Any = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.headers, str):
+            raise TypeError(f"Logging headers must be a collection of names: {self.headers!r}")
+        headers = frozenset(name.lower() for name in self.headers)
+        if refused := headers & _NEVER:
+            raise ValueError(
+                f"Logging never shows {', '.join(sorted(refused))}: leave it out of `headers`"
+            )
+        object.__setattr__(self, "headers", headers)
+        if self.secrets is not SECRET_NAMES:
+            object.__setattr__(self, "secrets", secret_names(self.secrets))
+
+    def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]:
+        sink = _sink() if self.logger is None else _Sink(self.logger)
+        if not sink.listens(_WARNING):
+            return call_next(request)
+        return self._send(request, call_next, sink)
+
+    async def _send(self, request: Request, call_next: Next, sink: _Sink) -> Response:
+        clock = call_next.runtime.clock
+        started = clock()
+        observers = request.observers
+        counter = _Counter()
+        request.observers = (*observers, counter)
+        try:
+            response = await call_next(request)
+        except BaseException as error:
+            # A cancellation is the caller's doing and no cause for alarm.
+            level = _WARNING if isinstance(error, Exception) else _INFO
+            if sink.listens(level):
+                known = self._known(request, counter, clock() - started)
+                sink.write(level, {"error": type(error).__name__, **known})
+            raise
+        else:
+            level = _WARNING if response.status_code >= 500 else _INFO
+            if sink.listens(level):
+                known = self._known(request, counter, clock() - started)
+                known |= self._shown("response_headers", response.headers)
+                sink.write(level, {"status": response.status_code, **known})
+            return response
+        finally:
+            request.observers = observers
+
+    def _known(self, request: Request, counter: _Counter, duration: float) -> dict[str, Any]:
+        """What can be told of any call, whatever came of it."""
+        return {
+            "method": request.method,
+            "url": redact_url(request.url, self.secrets),
+            "duration": round(duration, 6),
+            "attempts": counter.attempts,
+            "redirects": counter.redirects,
+            **self._shown("request_headers", request.headers),
+        }
+
+    def _shown(self, field: str, headers: Headers) -> dict[str, dict[str, str]]:
+        shown = {name: headers[name] for name in sorted(self.headers) if name in headers}
+        return {field: shown} if shown else {}
+
+    def __repr__(self) -> str:
+        parts = []
+        if self.headers:
+            parts.append(f"headers={{{', '.join(map(repr, sorted(self.headers)))}}}")
+        if self.secrets != SECRET_NAMES:
+            parts.append(f"secrets={{{', '.join(map(repr, sorted(self.secrets)))}}}")
+        if self.logger is not None:
+            parts.append(f"logger={type(self.logger).__name__}()")
+        return f"Logging({', '.join(parts)})"
+
+
+def _always(level: int) -> bool:  # noqa: ARG001
+    return True
+
+
+class _Bound:
+    """The logger bound by structlog's configuration, until that changes."""
+
+    def __init__(self) -> None:
+        self._known: tuple[Any, Any, Any, _Sink] | None = None
+
+    def sink(self, structlog: Any) -> _Sink:
+        config = structlog.get_config()
+        processors = config["processors"]
+        wrapper = config["wrapper_class"]
+        factory = config["logger_factory"]
+        known = self._known
+        if (
+            known is not None
+            and known[0] is processors
+            and known[1] is wrapper
+            and known[2] is factory
+        ):
+            return known[3]
+        sink = _Sink(structlog.get_logger().bind())
+        self._known = (processors, wrapper, factory, sink)
+        return sink
+
+
+_bound = _Bound()
+
+
+def _sink() -> _Sink:
+    """The logger of structlog if the program has configured it, else the standard library's."""
+    # Who has configured structlog has imported it.
+    structlog = sys.modules.get("structlog")
+    if structlog is not None and structlog.is_configured():
+        return _bound.sink(structlog)
+    return _standard()
+
+
+@cache
+def _standard() -> _Sink:
+    import logging
+
+    logger = logging.getLogger("scallion")
+    # A program that configured no logging would see warnings on its standard error.
+    logger.addHandler(logging.NullHandler())
+    return _StandardSink(logger)
+
+
+@cache
+def _rendered() -> Any:
+    import logging
+
+    import structlog
+
+    return structlog.wrap_logger(
+        logging.getLogger("scallion"),
+        processors=[structlog.processors.KeyValueRenderer(key_order=["event", "method", "url"])],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        context_class=dict,
+    ).bind()

@@ -1,0 +1,209 @@
+"""Redirects: follow them where asked to, or say where they lead."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from scallion.pipeline.errors import (
+    InvalidURL,
+    RemoteProtocolError,
+    StreamConsumed,
+    TooManyRedirects,
+)
+from scallion.pipeline.headers import Headers
+from scallion.pipeline.layer import Layer
+from scallion.pipeline.onion import Next
+from scallion.pipeline.request import Request
+from scallion.pipeline.response import Response
+from scallion.pipeline.settings import DEFAULT_MAX_REDIRECTS
+from scallion.pipeline.urls import URL
+
+if TYPE_CHECKING:
+    from scallion.pipeline.cookies import Cookies
+
+__all__ = ["RedirectOption", "Redirects", "next_request"]
+
+SENSITIVE = frozenset({"authorization", "proxy-authorization"})
+"""Headers that another origin must not see. `Cookie` is always made anew."""
+
+
+@dataclass(frozen=True)
+class RedirectOption:
+    """What one request says to `Redirects`; None leaves the layer's setting."""
+
+    follow: bool | None = None
+    limit: int | None = None
+
+
+class Redirects(Layer):
+    """Follow redirects (RFC 9110 section 15.4), or set `response.next_request` and leave it to the caller.
+
+    The responses on the way are read and stand in `response.history`. Across origins the sensitive headers are
+    dropped, but for a step from http to https on the same host and default ports. 303, 302, and 301 after
+    POST become GET without a body.
+
+    Attributes:
+        follow: Whether to follow.
+        limit: Redirects in a row, at least 0.
+        sensitive: Names of headers to drop across origins, in lower case.
+        cookies: The jar from which the next request gets its `Cookie` header; None for none.
+
+    Request extension: `Redirects.option_for(follow=..., limit=...)`.
+
+    Order: inside authentication, as httpx has it, so that one login covers the whole chain; outside cookies
+    and hooks, which see each hop. Outside authentication each hop would be logged in anew, with
+    credentials for an origin that may not deserve them.
+
+    Raises:
+        TooManyRedirects: more than `limit`.
+        RemoteProtocolError: the Location is no URL (only when following).
+        StreamConsumed: the body must be sent again (307, 308) and cannot be.
+    """
+
+    option: ClassVar[str | None] = "scallion.Redirects"
+
+    def __init__(
+        self,
+        follow: bool = False,
+        limit: int = DEFAULT_MAX_REDIRECTS,
+        *,
+        sensitive: Iterable[str] = SENSITIVE,
+        cookies: Cookies | None = None,
+    ) -> None:
+        if limit < 0:
+            raise ValueError(f"Redirects limit must be at least 0: {limit}")
+        self.follow = follow
+        self.limit = limit
+        self.sensitive = frozenset(name.lower() for name in sensitive)
+        self.cookies = cookies
+
+    @staticmethod
+    def option_for(*, follow: bool | None = None, limit: int | None = None) -> dict[str, Any]:
+        """The entry for `extensions=` that speaks to this layer for one request."""
+        return {"scallion.Redirects": RedirectOption(follow, limit)}
+
+    def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]:
+        return self._send(request, call_next)
+
+    async def _send(self, request: Request, call_next: Next) -> Response:
+        response = await call_next(request)
+        if not 300 <= response.status_code < 400 or not response.has_redirect_location:
+            return response
+        option = request.extensions.get("scallion.Redirects")
+        follow = self.follow if option is None or option.follow is None else option.follow
+        if not follow:
+            try:
+                response.next_request = next_request(
+                    request, response, self.sensitive, self.cookies
+                )
+            except (InvalidURL, RemoteProtocolError):
+                response.next_request = None
+            return response
+        limit = self.limit if option is None or option.limit is None else option.limit
+        return await self._follow(request, response, call_next, limit)
+
+    async def _follow(
+        self, request: Request, response: Response, call_next: Next, limit: int
+    ) -> Response:
+        history: list[Response] = []
+        while response.has_redirect_location:
+            try:
+                if len(history) >= limit:
+                    raise TooManyRedirects("Exceeded maximum allowed redirects.", request=request)
+                following = next_request(request, response, self.sensitive, self.cookies)
+                if following.stream is request.stream and not request.replayable:
+                    raise StreamConsumed(
+                        f"The server redirected with {response.status_code}, which sends the body again, and this "
+                        "body can be sent once only: give bytes, or a file that can seek"
+                    )
+                await response.aread()
+            except BaseException:
+                await response.aclose()
+                raise
+            history = [*history, response]
+            if request.observers:
+                request.note("redirect", status=response.status_code, location=str(following.url))
+            request = following
+            response = await call_next(request)
+            response.history = list(history)
+        return response
+
+    def __repr__(self) -> str:
+        return f"Redirects(follow={self.follow}, limit={self.limit})"
+
+
+def next_request(
+    request: Request,
+    response: Response,
+    sensitive: frozenset[str] = SENSITIVE,
+    cookies: Cookies | None = None,
+) -> Request:
+    """The request that `response`'s Location asks for.
+
+    Raises:
+        RemoteProtocolError: the Location is no URL.
+    """
+    method = _method(request.method, response.status_code)
+    url = _location(request, response)
+    bodiless = method != request.method and method == "GET"
+    following = Request(
+        method,
+        url,
+        headers=_headers(request, url, sensitive, bodiless=bodiless),
+        cookies=cookies or None,
+        stream=None if bodiless else request.stream,
+    )
+    following.inherit(request)
+    return following
+
+
+def _method(method: str, status: int) -> str:
+    """RFC 9110 sections 15.4.2 to 15.4.4, as browsers do it: the cases in which a redirect changes the method."""
+    if method == "HEAD":
+        return method
+    if status == 303 or status == 302 or (status == 301 and method == "POST"):
+        return "GET" if method != "QUERY" or status == 303 else method
+    return method
+
+
+def _location(request: Request, response: Response) -> URL:
+    try:
+        url = URL(response.headers["Location"])
+    except InvalidURL as error:
+        raise RemoteProtocolError(
+            f"Invalid URL in location header: {error}.", request=request
+        ) from error
+    if url.scheme and not url.host:
+        # "https:///path": the host is missing, and the one we spoke to is meant.
+        url = url.copy_with(host=request.url.host)
+    if url.is_relative_url:
+        url = request.url.join(url)
+    if request.url.fragment and not url.fragment:
+        # RFC 9110 section 10.2.2: the fragment is inherited.
+        url = url.copy_with(fragment=request.url.fragment)
+    return url
+
+
+def _headers(request: Request, url: URL, sensitive: frozenset[str], *, bodiless: bool) -> Headers:
+    headers = Headers(request.headers)
+    if url.origin_key != request.url.origin_key:
+        if not _upgrade(request.url, url):
+            for name in sensitive:
+                headers.pop(name, None)
+        headers["Host"] = url.host_header.decode("ascii")
+    if bodiless:
+        headers.pop("Content-Length", None)
+        headers.pop("Transfer-Encoding", None)
+    headers.pop("Cookie", None)
+    return headers
+
+
+def _upgrade(old: URL, new: URL) -> bool:
+    """Whether the step only adds TLS: the same host, from http on port 80 to https on port 443."""
+    return (
+        old.host == new.host
+        and (old.origin_key[0], old.origin_key[2]) == ("http", 80)
+        and (new.origin_key[0], new.origin_key[2]) == ("https", 443)
+    )

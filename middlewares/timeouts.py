@@ -1,0 +1,274 @@
+"""Deadlines: how long a whole call may take, and how long one attempt.
+
+Both set `request.deadline`, which transports keep on each wait; under an event loop they also end
+whatever else runs inside when it passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from math import inf
+from typing import Any, ClassVar
+
+from scallion.pipeline.errors import AttemptTimeout, TotalTimeout
+from scallion.pipeline.layer import Layer
+from scallion.pipeline.onion import Next
+from scallion.pipeline.request import Request
+from scallion.pipeline.response import Response
+
+from .redaction import redact_value
+
+__all__ = ["AttemptTimeouts", "AttemptTimeoutsOption", "Deadlines", "DeadlinesOption"]
+
+_TOTAL = "scallion.Deadlines"
+_ATTEMPT = "scallion.AttemptTimeouts"
+
+# Timers of event loops run on clocks of their own and may fire this much early, in seconds.
+_EARLY = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinesOption:
+    """What one request asks of `Deadlines`; see `Deadlines.option_for`."""
+
+    total: float | None
+
+    def __post_init__(self) -> None:
+        _check("Deadlines total", self.total)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptTimeoutsOption:
+    """What one request asks of `AttemptTimeouts`; see `AttemptTimeouts.option_for`."""
+
+    seconds: float | None
+
+    def __post_init__(self) -> None:
+        _check("AttemptTimeouts seconds", self.seconds)
+
+
+class _CallDeadline(float):
+    """A deadline that knows whether its call is over.
+
+    A response's body is read after the call has returned, and must still end in time; so the deadline
+    stays on the request, and on those that inherited it. When one of them is sent anew, it no longer counts.
+
+    Attributes:
+        outer: The deadline that the request brought along, or None.
+        is_over: Whether the call has returned.
+    """
+
+    __slots__ = ("is_over", "outer")
+
+    outer: float | None
+    is_over: bool
+
+
+class _Progress:
+    """An observer that remembers what was under way."""
+
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        self.last = ""
+
+    def __call__(self, event: str, fields: dict[str, Any]) -> None:
+        details = ", ".join(f"{name}={redact_value(value)}" for name, value in fields.items())
+        self.last = f"{event} ({details})" if details else event
+
+
+@dataclass(frozen=True)
+class Deadlines(Layer):
+    """Bound a whole call: waiting for a connection, redirects, retries, their waits, and the body.
+
+    The deadline is the earlier one of `request.deadline`, if the request brings one, and the clock plus
+    the total; without either the layer costs nothing. Under an event loop all that runs inside is ended
+    when it passes. In a `Client` nothing can be ended from outside, so it holds for what keeps
+    `request.deadline`: the transport, and the waits of the other layers.
+
+    Observers are told `total_timeout`, with `total`, when it passes.
+
+    Attributes:
+        total: Seconds for a call that names none, more than 0; None for no limit.
+
+    Request extensions: `"scallion.Deadlines"`, made by `option_for`; else `"timeout"`, whose `total`
+    counts, and which lifts the limit if it sets none at all (`timeout=None`).
+
+    Raises:
+        ValueError: `total` is not a positive number.
+        TotalTimeout: from a call, with the seconds and what was under way last.
+
+    Order: outside everything that may wait or send again. Inside retries it would bound one attempt.
+    """
+
+    option: ClassVar[str | None] = _TOTAL
+
+    total: float | None = None
+
+    def __post_init__(self) -> None:
+        _check("Deadlines total", self.total)
+
+    @staticmethod
+    def option_for(*, total: float | None) -> dict[str, Any]:
+        """The request extension for one request: its total in seconds, or None for no limit.
+
+        Raises:
+            ValueError: `total` is not a positive number.
+        """
+        return {_TOTAL: DeadlinesOption(total)}
+
+    def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]:
+        outer = request.deadline
+        while isinstance(outer, _CallDeadline) and outer.is_over:
+            request.deadline = outer = outer.outer
+        total = self._total(request)
+        if total is None and outer is None:
+            return call_next(request)
+        return self._send(request, call_next, total, outer)
+
+    def _total(self, request: Request) -> float | None:
+        # Cases: the option; a total in the timeout; a timeout without any limit; one without a total.
+        extensions = request.extensions
+        option = extensions.get(_TOTAL)
+        if option is not None:
+            if not isinstance(option, DeadlinesOption):
+                raise TypeError(f"Expected Deadlines.option_for(...), not {option!r}")
+            return option.total
+        timeout = extensions.get("timeout")
+        if not timeout:
+            return self.total
+        total: float | None = timeout.get("total")
+        if total is None and any(limit is not None for limit in timeout.values()):
+            return self.total
+        return total
+
+    async def _send(
+        self, request: Request, call_next: Next, total: float | None, outer: float | None
+    ) -> Response:
+        runtime = call_next.runtime
+        deadline, total = _earliest(outer, runtime.clock(), total)
+        request.deadline = deadline
+        observers = request.observers
+        progress = _Progress()
+        request.observers = (*observers, progress)
+        try:
+            if runtime.blocking:
+                return await call_next(request)
+            return await runtime.bounded(call_next(request), deadline)
+        except (TimeoutError, TotalTimeout) as error:
+            if runtime.clock() < deadline - _EARLY:
+                raise
+            told = _told(total, progress)
+            request.note("total_timeout", total=total)
+            if isinstance(error, TotalTimeout):
+                # The transport kept the deadline; it does not know the total.
+                error.add_note(told)
+                raise
+            raise TotalTimeout(told, request=request) from error
+        finally:
+            deadline.is_over = True
+            request.observers = observers
+
+
+@dataclass(frozen=True)
+class AttemptTimeouts(Layer):
+    """Bound one attempt, from its start to its response's headers.
+
+    The body is not bound by it, only by the transport's own timeouts and the call's deadline. Where the
+    call's deadline comes first, or there is no limit, the layer costs nothing. What cannot be ended in
+    a `Client` is told at `Deadlines`.
+
+    Observers are told `attempt_timeout`, with `seconds`, when it passes.
+
+    Attributes:
+        seconds: For each attempt, more than 0; None for no limit.
+
+    Request extension `"scallion.AttemptTimeouts"`, made by `option_for`.
+
+    Raises:
+        ValueError: `seconds` is not a positive number.
+        AttemptTimeout: from a call. `Retries` tries again.
+
+    Order: inside retries, authentication and rate limits, so that each attempt has its own time and
+    waiting for a permission does not use it up. Outside retries it would bound them all together.
+    """
+
+    option: ClassVar[str | None] = _ATTEMPT
+
+    seconds: float | None = 10.0
+
+    def __post_init__(self) -> None:
+        _check("AttemptTimeouts seconds", self.seconds)
+
+    @staticmethod
+    def option_for(*, seconds: float | None) -> dict[str, Any]:
+        """The request extension for one request: seconds for each attempt, or None for no limit.
+
+        Raises:
+            ValueError: `seconds` is not a positive number.
+        """
+        return {_ATTEMPT: AttemptTimeoutsOption(seconds)}
+
+    def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]:
+        seconds = self.seconds
+        option = request.extensions.get(_ATTEMPT)
+        if option is not None:
+            if not isinstance(option, AttemptTimeoutsOption):
+                raise TypeError(f"Expected AttemptTimeouts.option_for(...), not {option!r}")
+            seconds = option.seconds
+        if seconds is None:
+            return call_next(request)
+        deadline = call_next.runtime.clock() + seconds
+        outer = request.deadline
+        if outer is not None and outer <= deadline:
+            return call_next(request)
+        return self._send(request, call_next, seconds, deadline)
+
+    async def _send(
+        self, request: Request, call_next: Next, seconds: float, deadline: float
+    ) -> Response:
+        runtime = call_next.runtime
+        outer = request.deadline
+        request.deadline = deadline
+        try:
+            if runtime.blocking:
+                return await call_next(request)
+            return await runtime.bounded(call_next(request), deadline)
+        except (TimeoutError, TotalTimeout) as error:
+            # Cases: somebody else's timeout; the call's own deadline, meanwhile; this attempt's.
+            now = runtime.clock()
+            if now < deadline - _EARLY or (outer is not None and outer <= now):
+                raise
+            request.note("attempt_timeout", seconds=seconds)
+            raise AttemptTimeout(
+                f"The attempt outlasted its {seconds:g} seconds without a response", request=request
+            ) from error
+        finally:
+            request.deadline = outer
+
+
+def _earliest(
+    outer: float | None, now: float, total: float | None
+) -> tuple[_CallDeadline, float | None]:
+    """The deadline that counts, and the total if it is what sets it."""
+    own = inf if total is None else now + total
+    if outer is not None and outer <= own:
+        own, total = outer, None
+    deadline = _CallDeadline(own)
+    deadline.outer = outer
+    deadline.is_over = False
+    return deadline, total
+
+
+def _told(total: float | None, progress: _Progress) -> str:
+    limit = "the request's deadline" if total is None else f"its total timeout of {total:g} seconds"
+    last = f"; the last event was: {progress.last}" if progress.last else ""
+    return f"The call outlasted {limit}{last}"
+
+
+def _check(name: str, seconds: object) -> None:
+    if seconds is not None and (
+        isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0
+    ):
+        raise ValueError(f"{name} must be more than 0 seconds, or None for no limit: {seconds!r}")

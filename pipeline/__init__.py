@@ -1,0 +1,3 @@
+"""What flows and how: messages, the onion, the runtime, settings and errors."""
+
+__all__: list[str] = []

@@ -1,0 +1,56 @@
+"""What the built-in layers have in common, and how a request speaks to one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from .errors import UnknownOption
+
+__all__ = ["Layer", "check_options"]
+
+# What httpx's transports read from `request.extensions`, and ours as well.
+TRANSPORT_OPTIONS = frozenset({"timeout", "trace", "sni_hostname", "target", "middlewares"})
+_PREFIX = "scallion."
+
+
+class Layer:
+    """Base of the built-in layers; a layer of your own needs none.
+
+    Attributes:
+        option: The key in `request.extensions` under which one request speaks to this layer, made by
+            the layer's typed helper (`Retries.option_for(attempts=1)`, say); None if it reads none.
+    """
+
+    colourless: ClassVar[bool] = True
+    option: ClassVar[str | None] = None
+
+
+def check_options(extensions: Mapping[str, Any], installed: frozenset[str]) -> None:
+    """Refuse an option that nothing would read.
+
+    Cases: a transport's option; one of an installed layer; one of a layer that is not installed;
+    a misspelt one; and any other key, which belongs to somebody else's transport and passes.
+
+    Raises:
+        UnknownOption: nothing in this client reads it; the message says what to do.
+    """
+    for key in extensions:
+        if key in TRANSPORT_OPTIONS or key in installed:
+            continue
+        if key.startswith(_PREFIX):
+            layer = key.removeprefix(_PREFIX)
+            raise UnknownOption(
+                f"The request carries an option for {layer}, and this client's pipeline has no such layer. "
+                f"Install it, Client(pipeline=client.pipeline.per_call({layer}(...))) for example, or drop the option."
+            )
+        meant = _misspelt(key, installed)
+        if meant is not None:
+            raise UnknownOption(f"Unknown request option {key!r}: did you mean {meant!r}?")
+
+
+def _misspelt(key: str, installed: frozenset[str]) -> str | None:
+    import difflib
+
+    close = difflib.get_close_matches(key, [*TRANSPORT_OPTIONS, *installed], n=1, cutoff=0.8)
+    return close[0] if close else None

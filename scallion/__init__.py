@@ -1,0 +1,170 @@
+"""scallion: an HTTP client for calls between services. httpx's API around an onion of middlewares.
+
+Names are imported when they are first used, so that `import scallion` stays cheap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__
+
+__title__ = "scallion"
+__description__ = "An HTTP client for service-to-service calls: httpx's API around an onion of middlewares."
+
+if TYPE_CHECKING:
+    from scallion.middlewares.auth import Authentication as Authentication
+    from scallion.middlewares.auth import BasicAuth as BasicAuth
+    from scallion.middlewares.auth import FunctionAuth as FunctionAuth
+    from scallion.middlewares.bearer import BearerAuth as BearerAuth
+    from scallion.middlewares.bearer import Token as Token
+    from scallion.middlewares.cookies import CookiePersistence as CookiePersistence
+    from scallion.middlewares.digest import DigestAuth as DigestAuth
+    from scallion.middlewares.hooks import EventHooks as EventHooks
+    from scallion.middlewares.logging import Logging as Logging
+    from scallion.middlewares.netrc import NetRCAuth as NetRCAuth
+    from scallion.middlewares.redirects import Redirects as Redirects
+    from scallion.middlewares.retries import Retries as Retries
+    from scallion.middlewares.timeouts import AttemptTimeouts as AttemptTimeouts
+    from scallion.middlewares.timeouts import Deadlines as Deadlines
+    from scallion.middlewares.tracing import AttemptTracing as AttemptTracing
+    from scallion.middlewares.tracing import Tracing as Tracing
+    from scallion.pipeline.auth import Auth as Auth
+    from scallion.pipeline.codes import codes as codes
+    from scallion.pipeline.cookies import Cookies as Cookies
+    from scallion.pipeline.errors import AttemptTimeout as AttemptTimeout
+    from scallion.pipeline.errors import CloseError as CloseError
+    from scallion.pipeline.errors import ConnectError as ConnectError
+    from scallion.pipeline.errors import ConnectTimeout as ConnectTimeout
+    from scallion.pipeline.errors import CookieConflict as CookieConflict
+    from scallion.pipeline.errors import DecodingError as DecodingError
+    from scallion.pipeline.errors import HTTPError as HTTPError
+    from scallion.pipeline.errors import HTTPStatusError as HTTPStatusError
+    from scallion.pipeline.errors import InvalidURL as InvalidURL
+    from scallion.pipeline.errors import LocalProtocolError as LocalProtocolError
+    from scallion.pipeline.errors import MiddlewareError as MiddlewareError
+    from scallion.pipeline.errors import NetworkError as NetworkError
+    from scallion.pipeline.errors import PoolTimeout as PoolTimeout
+    from scallion.pipeline.errors import ProtocolError as ProtocolError
+    from scallion.pipeline.errors import ProxyError as ProxyError
+    from scallion.pipeline.errors import ReadError as ReadError
+    from scallion.pipeline.errors import ReadTimeout as ReadTimeout
+    from scallion.pipeline.errors import RemoteProtocolError as RemoteProtocolError
+    from scallion.pipeline.errors import RequestError as RequestError
+    from scallion.pipeline.errors import RequestNotRead as RequestNotRead
+    from scallion.pipeline.errors import ResponseNotRead as ResponseNotRead
+    from scallion.pipeline.errors import StreamClosed as StreamClosed
+    from scallion.pipeline.errors import StreamConsumed as StreamConsumed
+    from scallion.pipeline.errors import StreamError as StreamError
+    from scallion.pipeline.errors import TimeoutException as TimeoutException
+    from scallion.pipeline.errors import TooManyRedirects as TooManyRedirects
+    from scallion.pipeline.errors import TotalTimeout as TotalTimeout
+    from scallion.pipeline.errors import TransportError as TransportError
+    from scallion.pipeline.errors import UnknownOption as UnknownOption
+    from scallion.pipeline.errors import UnsupportedProtocol as UnsupportedProtocol
+    from scallion.pipeline.errors import WriteError as WriteError
+    from scallion.pipeline.errors import WriteTimeout as WriteTimeout
+    from scallion.pipeline.headers import Headers as Headers
+    from scallion.pipeline.layer import Layer as Layer
+    from scallion.pipeline.onion import Middleware as Middleware
+    from scallion.pipeline.onion import Next as Next
+    from scallion.pipeline.onion import SyncMiddleware as SyncMiddleware
+    from scallion.pipeline.onion import SyncNext as SyncNext
+    from scallion.pipeline.pipeline import PER_ATTEMPT as PER_ATTEMPT
+    from scallion.pipeline.pipeline import PER_CALL as PER_CALL
+    from scallion.pipeline.pipeline import Pipeline as Pipeline
+    from scallion.pipeline.queryparams import QueryParams as QueryParams
+    from scallion.pipeline.request import Request as Request
+    from scallion.pipeline.response import Response as Response
+    from scallion.pipeline.settings import Limits as Limits
+    from scallion.pipeline.settings import Proxy as Proxy
+    from scallion.pipeline.settings import Timeout as Timeout
+    from scallion.pipeline.streams import AsyncByteStream as AsyncByteStream
+    from scallion.pipeline.streams import ByteStream as ByteStream
+    from scallion.pipeline.streams import SyncByteStream as SyncByteStream
+    from scallion.pipeline.urls import URL as URL
+    from scallion.transports.base import AsyncBaseTransport as AsyncBaseTransport
+    from scallion.transports.base import BaseTransport as BaseTransport
+    from scallion.transports.http import AsyncHTTPTransport as AsyncHTTPTransport
+    from scallion.transports.http import HTTPTransport as HTTPTransport
+    from scallion.transports.mock import MockTransport as MockTransport
+    from scallion.transports.tls import create_ssl_context as create_ssl_context
+
+    from ._api import delete as delete
+    from ._api import get as get
+    from ._api import head as head
+    from ._api import options as options
+    from ._api import patch as patch
+    from ._api import post as post
+    from ._api import put as put
+    from ._api import request as request
+    from ._api import stream as stream
+    from ._async_client import AsyncClient as AsyncClient
+    from ._base import USE_CLIENT_DEFAULT as USE_CLIENT_DEFAULT
+    from ._client import Client as Client
+    from ._stacks import compatible as compatible
+    from ._stacks import service_stack as service_stack
+
+_HOMES = {
+    "scallion._api": "delete get head options patch post put request stream",
+    "scallion._async_client": "AsyncClient",
+    "scallion._base": "USE_CLIENT_DEFAULT",
+    "scallion._client": "Client",
+    "scallion._stacks": "compatible service_stack",
+    "scallion.middlewares.auth": "Authentication BasicAuth FunctionAuth",
+    "scallion.middlewares.bearer": "BearerAuth Token",
+    "scallion.middlewares.cookies": "CookiePersistence",
+    "scallion.middlewares.digest": "DigestAuth",
+    "scallion.middlewares.hooks": "EventHooks",
+    "scallion.middlewares.logging": "Logging",
+    "scallion.middlewares.netrc": "NetRCAuth",
+    "scallion.middlewares.redirects": "Redirects",
+    "scallion.middlewares.retries": "Retries",
+    "scallion.middlewares.timeouts": "AttemptTimeouts Deadlines",
+    "scallion.middlewares.tracing": "AttemptTracing Tracing",
+    "scallion.pipeline.auth": "Auth",
+    "scallion.pipeline.codes": "codes",
+    "scallion.pipeline.cookies": "Cookies",
+    "scallion.pipeline.errors": (
+        "AttemptTimeout CloseError ConnectError ConnectTimeout CookieConflict DecodingError HTTPError "
+        "HTTPStatusError InvalidURL LocalProtocolError MiddlewareError NetworkError PoolTimeout ProtocolError "
+        "ProxyError ReadError ReadTimeout RemoteProtocolError RequestError RequestNotRead ResponseNotRead "
+        "StreamClosed StreamConsumed StreamError TimeoutException TooManyRedirects TotalTimeout TransportError "
+        "UnknownOption UnsupportedProtocol WriteError WriteTimeout"
+    ),
+    "scallion.pipeline.headers": "Headers",
+    "scallion.pipeline.layer": "Layer",
+    "scallion.pipeline.onion": "Middleware Next SyncMiddleware SyncNext",
+    "scallion.pipeline.pipeline": "PER_ATTEMPT PER_CALL Pipeline",
+    "scallion.pipeline.queryparams": "QueryParams",
+    "scallion.pipeline.request": "Request",
+    "scallion.pipeline.response": "Response",
+    "scallion.pipeline.settings": "Limits Proxy Timeout",
+    "scallion.pipeline.streams": "AsyncByteStream ByteStream SyncByteStream",
+    "scallion.pipeline.urls": "URL",
+    "scallion.transports.base": "AsyncBaseTransport BaseTransport",
+    "scallion.transports.http": "AsyncHTTPTransport HTTPTransport",
+    "scallion.transports.mock": "MockTransport",
+    "scallion.transports.tls": "create_ssl_context",
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = sorted([*_HOME_OF, "__description__", "__title__", "__version__"], key=str.casefold)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'scallion' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(home), name)
+    if getattr(value, "__module__", "").startswith("scallion."):
+        # What is public here says so: in reprs, pickles and documents.
+        value.__module__ = "scallion"
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

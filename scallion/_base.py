@@ -1,0 +1,439 @@
+"""What `Client` and `AsyncClient` share: settings, building requests, choosing a transport, the onion's making."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from scallion.middlewares.auth import BasicAuth, build_auth
+from scallion.middlewares.cookies import CookiePersistence
+from scallion.middlewares.hooks import EventHooks, Hooks
+from scallion.middlewares.redirects import RedirectOption
+from scallion.pipeline.auth import Auth
+from scallion.pipeline.cookies import Cookies
+from scallion.pipeline.decoding import accept_encoding
+from scallion.pipeline.errors import UnknownOption
+from scallion.pipeline.headers import Headers
+from scallion.pipeline.layer import check_options
+from scallion.pipeline.onion import Send, compose
+from scallion.pipeline.pipeline import AnyMiddleware, Pipeline
+from scallion.pipeline.queryparams import QueryParams
+from scallion.pipeline.request import Request
+from scallion.pipeline.runtime import Runtime
+from scallion.pipeline.settings import (
+    DEFAULT_LIMITS,
+    DEFAULT_MAX_REDIRECTS,
+    DEFAULT_TIMEOUT,
+    Limits,
+    Proxy,
+    Timeout,
+)
+from scallion.pipeline.urls import URL, merge_base, with_trailing_slash
+
+from ._mounts import URLPattern, environment_proxies
+from ._stacks import compatible
+from ._version import __version__
+
+if TYPE_CHECKING:
+    import ssl
+
+    from scallion.pipeline.types import (
+        AuthTypes,
+        CertTypes,
+        CookieTypes,
+        HeaderTypes,
+        ProxyTypes,
+        QueryParamTypes,
+        RequestContent,
+        RequestData,
+        RequestExtensions,
+        RequestFiles,
+        TimeoutTypes,
+        URLTypes,
+    )
+
+__all__ = ["USE_CLIENT_DEFAULT", "BaseClient", "ClientState", "UseClientDefault", "one_of"]
+
+USER_AGENT = f"python-scallion/{__version__}"
+
+Proxies = "ProxyTypes | Mapping[str, ProxyTypes | None]"
+
+
+class UseClientDefault:
+    """The client's own setting, where None would mean "off"."""
+
+    def __repr__(self) -> str:
+        return "USE_CLIENT_DEFAULT"
+
+
+USE_CLIENT_DEFAULT = UseClientDefault()
+
+
+class ClientState(enum.Enum):
+    UNOPENED = 1
+    OPENED = 2
+    CLOSED = 3
+
+
+def one_of(name: str, value: Any, older: str, older_value: Any) -> Any:
+    """The value of a setting that has two spellings.
+
+    Raises:
+        TypeError: both are given.
+    """
+    if older_value is USE_CLIENT_DEFAULT:
+        return value
+    if value is not USE_CLIENT_DEFAULT:
+        raise TypeError(f"{older}= is the older spelling of {name}=: give one of them, not both")
+    return older_value
+
+
+class BaseClient:
+    """See `Client` and `AsyncClient`. Settings may be changed between calls, but for the pipeline."""
+
+    def __init__(
+        self,
+        *,
+        auth: AuthTypes | None,
+        params: QueryParamTypes | None,
+        headers: HeaderTypes | None,
+        cookies: CookieTypes | None,
+        verify: ssl.SSLContext | str | bool,
+        cert: CertTypes | None,
+        http1: bool,
+        http2: bool,
+        proxy: ProxyTypes | None,
+        proxies: Any,
+        mounts: Mapping[str, Any] | None,
+        timeout: TimeoutTypes,
+        follow_redirects: bool,
+        limits: Limits,
+        max_redirects: int,
+        event_hooks: Mapping[str, list[Callable[..., Any]]] | None,
+        base_url: URLTypes,
+        transport: Any,
+        trust_env: bool,
+        default_encoding: str | Callable[[bytes], str | None],
+        pipeline: Pipeline | None,
+        middlewares: Sequence[AnyMiddleware],
+        runtime: Runtime,
+    ) -> None:
+        self._base_url = with_trailing_slash(URL(base_url))
+        self._auth = build_auth(auth)
+        self._params = QueryParams(params)
+        self.headers = headers  # type: ignore[assignment]
+        self._timeout = Timeout(timeout)
+        self.follow_redirects = follow_redirects
+        self.max_redirects = max_redirects
+        self._trust_env = trust_env
+        self._default_encoding = default_encoding
+        self._state = ClientState.UNOPENED
+        self._runtime = runtime
+        self._set_pipeline(pipeline, middlewares, Cookies(cookies), event_hooks or {})
+
+        def make(proxy: Proxy | None) -> Any:
+            return self._make_transport(
+                verify=verify,
+                cert=cert,
+                trust_env=trust_env,
+                http1=http1,
+                http2=http2,
+                limits=limits,
+                proxy=proxy,
+            )
+
+        own = transport is not None
+        self._transport = transport if own else make(None)
+        routes = _routes(proxy, proxies, use_environment=trust_env and not own)
+        self._mounts: dict[URLPattern, Any] = {
+            URLPattern(pattern): None if to is None else make(to) for pattern, to in routes.items()
+        }
+        if mounts is not None:
+            self._mounts.update(
+                {URLPattern(pattern): mounted for pattern, mounted in mounts.items()}
+            )
+        self._mounts = dict(sorted(self._mounts.items()))
+        self._innermost = self._seam()
+        self._onion = self._pipeline.compose(self._innermost, runtime)
+        self._options = self._pipeline.options
+
+    # What the two colours add
+
+    def _make_transport(self, **settings: Any) -> Any:
+        raise NotImplementedError
+
+    def _seam(self) -> Send:
+        raise NotImplementedError
+
+    # Settings
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The layers that each request passes, outermost first. Give another one to a new client."""
+        return self._pipeline
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the client was closed; it then sends nothing more."""
+        return self._state is ClientState.CLOSED
+
+    @property
+    def trust_env(self) -> bool:
+        """Whether environment variables (proxies, TLS) are read."""
+        return self._trust_env
+
+    @property
+    def timeout(self) -> Timeout:
+        """The limits of requests that bring none of their own."""
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, timeout: TimeoutTypes) -> None:
+        self._timeout = Timeout(timeout)
+
+    @property
+    def event_hooks(self) -> Hooks:
+        """Two lists of functions, "request" and "response"; they may be changed in place."""
+        return self._hooks.hooks
+
+    @event_hooks.setter
+    def event_hooks(self, event_hooks: Mapping[str, list[Callable[..., Any]]]) -> None:
+        self._hooks.set(event_hooks)
+
+    @property
+    def auth(self) -> Auth | None:
+        """The authentication of requests that bring none of their own."""
+        return self._auth
+
+    @auth.setter
+    def auth(self, auth: AuthTypes) -> None:
+        self._auth = build_auth(auth)
+
+    @property
+    def base_url(self) -> URL:
+        """What relative URLs are appended to; it ends in a slash."""
+        return self._base_url
+
+    @base_url.setter
+    def base_url(self, url: URLTypes) -> None:
+        self._base_url = with_trailing_slash(URL(url))
+
+    @property
+    def headers(self) -> Headers:
+        """Sent with every request, unless it brings its own of the name."""
+        return self._headers
+
+    @headers.setter
+    def headers(self, headers: HeaderTypes) -> None:
+        defaults = Headers(
+            {
+                "Accept": "*/*",
+                "Accept-Encoding": accept_encoding(),
+                "Connection": "keep-alive",
+                "User-Agent": USER_AGENT,
+            }
+        )
+        defaults.update(headers)
+        self._headers = defaults
+
+    @property
+    def cookies(self) -> Cookies:
+        """The jar: sent where its cookies belong, and filled by responses."""
+        return self._cookies
+
+    @cookies.setter
+    def cookies(self, cookies: CookieTypes) -> None:
+        given = Cookies(cookies)
+        self._cookies.clear()
+        self._cookies.update(given)
+
+    @property
+    def params(self) -> QueryParams:
+        """Added to the query of every request."""
+        return self._params
+
+    @params.setter
+    def params(self, params: QueryParamTypes) -> None:
+        self._params = QueryParams(params)
+
+    def _set_pipeline(
+        self,
+        pipeline: Pipeline | None,
+        middlewares: Sequence[AnyMiddleware],
+        cookies: Cookies,
+        event_hooks: Mapping[str, list[Callable[..., Any]]],
+    ) -> None:
+        if pipeline is None:
+            pipeline = compatible(cookies=cookies)
+        persistence = pipeline.find(CookiePersistence)
+        if persistence is None:
+            # Without the layer nothing is kept, but what the client was given is sent.
+            self._cookies = cookies
+        else:
+            self._cookies = persistence.cookies
+            if cookies is not self._cookies:
+                self._cookies.update(cookies)
+        hooks = pipeline.find(EventHooks)
+        if hooks is None:
+            if any(event_hooks.values()):
+                raise UnknownOption(
+                    "event_hooks= needs the layer EventHooks, which this pipeline does not have"
+                )
+            hooks = EventHooks()
+        elif event_hooks:
+            hooks.set(event_hooks)
+        self._hooks = hooks
+        self._pipeline = pipeline.per_call(*middlewares) if middlewares else pipeline
+
+    # Building a request
+
+    def build_request(
+        self,
+        method: str,
+        url: URLTypes,
+        *,
+        content: RequestContent | None = None,
+        data: RequestData | None = None,
+        files: RequestFiles | None = None,
+        json: Any = None,
+        params: QueryParamTypes | None = None,
+        headers: HeaderTypes | None = None,
+        cookies: CookieTypes | None = None,
+        timeout: TimeoutTypes | UseClientDefault = USE_CLIENT_DEFAULT,
+        extensions: RequestExtensions | None = None,
+    ) -> Request:
+        """A request as this client would send it: the client's settings, overridden by those given here.
+
+        `send` sends it.
+        """
+        limits = self._timeout if isinstance(timeout, UseClientDefault) else Timeout(timeout)
+        options: dict[str, Any] = {"timeout": limits.as_dict()}
+        if extensions:
+            options.update(extensions)
+        return Request(
+            method,
+            merge_base(self._base_url, url),
+            params=QueryParams(self._params).merge(params) if params or self._params else params,
+            headers=self._merge_headers(headers),
+            cookies=self._merge_cookies(cookies),
+            content=content,
+            data=data,
+            files=files,
+            json=json,
+            extensions=options,
+        )
+
+    def _merge_url(self, url: URLTypes) -> URL:
+        return merge_base(self._base_url, url)
+
+    def _merge_headers(self, headers: HeaderTypes | None) -> Headers:
+        merged = self._headers.copy()
+        if headers:
+            merged.update(headers)
+        return merged
+
+    def _merge_cookies(self, cookies: CookieTypes | None) -> Cookies | None:
+        if not cookies:
+            return self._cookies or None
+        merged = Cookies(self._cookies)
+        merged.update(cookies)
+        return merged
+
+    # Sending
+
+    def _begin(
+        self,
+        request: Request,
+        auth: AuthTypes | UseClientDefault | None,
+        follow_redirects: bool | UseClientDefault,
+        middlewares: Sequence[AnyMiddleware],
+    ) -> tuple[Send, tuple[str, ...]]:
+        """The onion for this request, and the options laid into its extensions, which `send` takes out again.
+
+        Raises:
+            RuntimeError: the client is closed.
+            UnknownOption: an option that no layer reads.
+        """
+        if self._state is ClientState.CLOSED:
+            raise RuntimeError(
+                "Cannot send a request, as the client has been closed: make a new client"
+            )
+        self._state = ClientState.OPENED
+        extensions = request.extensions
+        onion = self._onion
+        installed = self._options
+        if len(extensions) > 1 or middlewares:
+            check_options(extensions, installed)
+            extra = (*middlewares, *extensions.get("middlewares", ()))
+            if extra:
+                pipeline = self._pipeline.per_call(*extra)
+                onion = pipeline.compose(self._innermost, self._runtime)
+        laid: tuple[str, ...] = ()
+        if auth is USE_CLIENT_DEFAULT:
+            chosen = self._auth
+            if chosen is None and (request.url.username or request.url.password):
+                chosen = BasicAuth(request.url.username, request.url.password)
+        else:
+            chosen = build_auth(auth)  # type: ignore[arg-type]
+        if chosen is not None or (auth is None and "scallion.Authentication" in installed):
+            laid += self._lay(request, "scallion.Authentication", chosen, "auth=")
+        follow = (
+            self.follow_redirects
+            if isinstance(follow_redirects, UseClientDefault)
+            else follow_redirects
+        )
+        if "scallion.Redirects" not in extensions and (
+            follow or not isinstance(follow_redirects, UseClientDefault)
+        ):
+            if follow or "scallion.Redirects" in installed:
+                option = RedirectOption(follow, self.max_redirects)
+                laid += self._lay(request, "scallion.Redirects", option, "follow_redirects=")
+        return onion, laid
+
+    def _lay(self, request: Request, key: str, value: Any, spelling: str) -> tuple[str, ...]:
+        if key not in self._options:
+            layer = key.removeprefix("scallion.")
+            raise UnknownOption(
+                f"{spelling} needs the layer {layer}, which this client's pipeline does not have: install {layer}()"
+            )
+        if key in request.extensions:
+            return ()
+        request.extensions[key] = value
+        return (key,)
+
+    def _transport_for_url(self, url: URL) -> Any:
+        for pattern, transport in self._mounts.items():
+            if pattern.matches(url):
+                return self._transport if transport is None else transport
+        return self._transport
+
+    def _transports(self) -> list[Any]:
+        """Each transport once."""
+        return list(
+            {id(t): t for t in (self._transport, *self._mounts.values()) if t is not None}.values()
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._state.name.lower()}, {len(self._pipeline)} layers over {self._transport!r}>"
+
+
+def _routes(
+    proxy: ProxyTypes | None, proxies: Any, *, use_environment: bool
+) -> dict[str, Proxy | None]:
+    """Which URLs go through which proxy; None is none."""
+    if proxy is not None and proxies is not None:
+        raise TypeError("proxies= is the older spelling of proxy=: give one of them, not both")
+    if proxies is not None:
+        if isinstance(proxies, Mapping):
+            return {pattern: _proxy(to) for pattern, to in proxies.items()}
+        proxy = proxies
+    if proxy is not None:
+        return {"all://": _proxy(proxy)}
+    if use_environment:
+        return {pattern: _proxy(to) for pattern, to in environment_proxies().items()}
+    return {}
+
+
+def _proxy(proxy: ProxyTypes | None) -> Proxy | None:
+    return proxy if proxy is None or isinstance(proxy, Proxy) else Proxy(proxy)

@@ -1,0 +1,196 @@
+"""The onion's innermost step: hand a request to a transport of either colour, and adopt its response."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from scallion.pipeline.errors import RequestError, TotalTimeout
+from scallion.pipeline.onion import Send
+from scallion.pipeline.request import Request
+from scallion.pipeline.response import Response
+from scallion.pipeline.streams import AsyncByteStream, ByteStream, SyncByteStream
+from scallion.pipeline.urls import URL
+
+__all__ = ["async_seam", "sync_seam"]
+
+
+def sync_seam(pick: Callable[[URL], Any], default_encoding: Any) -> Send:
+    """What sends a request through the `BaseTransport` that `pick` chooses for its URL."""
+
+    async def send(request: Request) -> Response:
+        started = time.perf_counter()
+        try:
+            response = pick(request.url).handle_request(request)
+        except RequestError as error:
+            if error._request is None:  # noqa: SLF001
+                error.request = request
+            raise
+        if type(response.stream) is not ByteStream:
+            if not isinstance(response.stream, SyncByteStream):
+                raise TypeError(
+                    f"The transport's response has a stream of type {type(response.stream).__name__}: "
+                    "a Client needs a SyncByteStream"
+                )
+            response.stream = _SyncBound(response.stream, response, request, started)
+        return _adopt(response, request, started, default_encoding)
+
+    return send
+
+
+def async_seam(pick: Callable[[URL], Any], default_encoding: Any) -> Send:
+    """What sends a request through the `AsyncBaseTransport` that `pick` chooses for its URL."""
+
+    async def send(request: Request) -> Response:
+        started = time.perf_counter()
+        try:
+            response = await pick(request.url).handle_async_request(request)
+        except RequestError as error:
+            if error._request is None:  # noqa: SLF001
+                error.request = request
+            raise
+        if type(response.stream) is not ByteStream:
+            if not isinstance(response.stream, AsyncByteStream):
+                raise TypeError(
+                    f"The transport's response has a stream of type {type(response.stream).__name__}: "
+                    "an AsyncClient needs an AsyncByteStream"
+                )
+            response.stream = _AsyncBound(response.stream, response, request, started)
+        return _adopt(response, request, started, default_encoding)
+
+    return send
+
+
+def _adopt(response: Response, request: Request, started: float, default_encoding: Any) -> Response:
+    if type(response.stream) is ByteStream:
+        response.elapsed = timedelta(seconds=time.perf_counter() - started)
+    response.request = request
+    response.default_encoding = default_encoding
+    if "logging" in sys.modules:
+        # Nobody who has not imported logging can be listening.
+        _log(request, response)
+    return response
+
+
+_info: Callable[..., None] | None = None
+_enabled: Callable[[int], bool] | None = None
+
+
+def _log(request: Request, response: Response) -> None:
+    """One line per exchange at level INFO, in httpx's form, without the URL's secrets."""
+    global _info, _enabled  # noqa: PLW0603
+    if _enabled is None:
+        import logging
+
+        logger = logging.getLogger("scallion")
+        _info, _enabled = logger.info, logger.isEnabledFor
+    if _enabled(20):
+        from scallion.middlewares.redaction import redact_url
+
+        assert _info is not None
+        _info(
+            'HTTP Request: %s %s "%s %d %s"',
+            request.method,
+            redact_url(request.url),
+            response.http_version,
+            response.status_code,
+            response.reason_phrase,
+        )
+
+
+class _Bound:
+    """A response's stream that knows its request: errors name it, the deadline holds, the end is timed."""
+
+    def __init__(self, stream: Any, response: Response, request: Request, started: float) -> None:
+        self._stream = stream
+        self._response = response
+        self._request = request
+        self._started = started
+
+    def _check(self) -> None:
+        deadline = self._request.deadline
+        if deadline is not None and time.monotonic() >= deadline:
+            raise TotalTimeout(
+                "The call's deadline passed while reading the response's body",
+                request=self._request,
+            )
+
+    def _name(self, error: RequestError) -> None:
+        if error._request is None:  # noqa: SLF001
+            error.request = self._request
+
+    def _time(self) -> None:
+        self._response.elapsed = timedelta(seconds=time.perf_counter() - self._started)
+
+
+class _SyncBound(_Bound, SyncByteStream, AsyncByteStream):
+    """For a Client. It is of both colours, so that a layer may `await response.aclose()`; nothing suspends."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for chunk in self._stream:
+                yield chunk
+                self._check()
+        except RequestError as error:
+            self._name(error)
+            raise
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Unsuspended(iter(self))
+
+    def close(self) -> None:
+        self._time()
+        self._stream.close()
+
+    async def aclose(self) -> None:
+        self.close()
+
+
+class _Unsuspended:
+    __slots__ = ("_iterator",)
+
+    def __init__(self, iterator: Iterator[bytes]) -> None:
+        self._iterator = iterator
+
+    def __aiter__(self) -> _Unsuspended:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for chunk in self._iterator:
+            return chunk
+        raise StopAsyncIteration
+
+
+class _AsyncBound(_Bound, AsyncByteStream):
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _AsyncChunks(self, self._stream.__aiter__())
+
+    async def aclose(self) -> None:
+        self._time()
+        await self._stream.aclose()
+
+
+class _AsyncChunks:
+    __slots__ = ("_bound", "_iterator", "_began")
+
+    def __init__(self, bound: _AsyncBound, iterator: Any) -> None:
+        self._bound = bound
+        self._iterator = iterator
+        self._began = False
+
+    def __aiter__(self) -> _AsyncChunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._began:
+            self._bound._check()  # noqa: SLF001
+        self._began = True
+        try:
+            chunk: bytes = await self._iterator.__anext__()
+        except RequestError as error:
+            self._bound._name(error)  # noqa: SLF001
+            raise
+        return chunk

@@ -1,0 +1,138 @@
+"""Redaction: what of a URL may be shown."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scallion.middlewares.redaction import (
+    SECRET_NAMES,
+    redact_url,
+    redact_value,
+    secret_names,
+)
+from scallion.pipeline.urls import URL
+
+ORDINARY = [
+    "http://example.org/",
+    "https://example.org:8443/a/b;c=d?page=2&sort=name#part",
+    "http://example.org/user@host?mail=a@b.org",
+    "/relative//x@y?q",
+    "http://example.org/?",
+    "http://example.org/?token",
+    "http://example.org/?token=",
+    "http://example.org/token=5",
+    "http://example.org/?a=1;b=2;c",
+    "",
+]
+
+
+@pytest.mark.parametrize("url", ORDINARY)
+def test_ordinary_urls_stay_as_they_are(url: str) -> None:
+    """
+    What holds no secret is shown byte for byte.
+    """
+    assert url == redact_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://u:p@example.org/", "http://REDACTED:REDACTED@example.org/"),
+        ("http://token@example.org/x?y=1", "http://REDACTED:REDACTED@example.org/x?y=1"),
+        ("http://u:p%40x@example.org", "http://REDACTED:REDACTED@example.org"),
+        ("http://u:p@q@example.org", "http://REDACTED:REDACTED@example.org"),
+        ("//u:p@example.org/", "//REDACTED:REDACTED@example.org/"),
+        ("socks5h://u:p@[::1]:1080", "socks5h://REDACTED:REDACTED@[::1]:1080"),
+    ],
+)
+def test_userinfo_is_replaced(url: str, shown: str) -> None:
+    """
+    Name and password become what OpenTelemetry's conventions say.
+    """
+    assert shown == redact_url(url)
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("?sig=abc", "?sig=REDACTED"),
+        ("?a=1&Signature=x%2Fy==&b=2", "?a=1&Signature=REDACTED&b=2"),
+        (
+            "?AWSAccessKeyId=A&X-Goog-Signature=B",
+            "?AWSAccessKeyId=REDACTED&X-Goog-Signature=REDACTED",
+        ),
+        ("?x-amz-signature=A", "?x-amz-signature=REDACTED"),
+        ("?apikey=A&api_key=B&API-Key=C", "?apikey=REDACTED&api_key=REDACTED&API-Key=REDACTED"),
+        ("?access%5Ftoken=A", "?access%5Ftoken=REDACTED"),
+        ("?%74oken=A", "?%74oken=REDACTED"),
+        ("?user[password]=A", "?user[password]=REDACTED"),
+        ("?user%5Bpassword%5D=A", "?user%5Bpassword%5D=REDACTED"),
+        ("?token=a;b;c&d=1", "?token=REDACTED&d=1"),
+        ("?a=1;token=b;c=d", "?a=1;token=REDACTED"),
+        ("?a=1;b;token=c", "?a=1;b;token=REDACTED"),
+        ("?a;token=c", "?a;token=REDACTED"),
+        ("#access_token=A&state=1", "#access_token=REDACTED&state=1"),
+        ("?next=/x?token=A", "?next=/x?token=REDACTED"),
+        ("?tokens=5&monkey=1", "?tokens=5&monkey=1"),
+    ],
+)
+def test_secret_parameters_lose_their_values(query: str, shown: str) -> None:
+    """
+    Whatever way a secret's name is written, its value is not shown.
+    """
+    assert f"http://h/p{shown}" == redact_url(f"http://h/p{query}")
+
+
+def test_a_url_object_is_redacted_like_its_text() -> None:
+    """
+    Both kinds of URL are taken.
+    """
+    assert "http://REDACTED:REDACTED@h/?key=REDACTED" == redact_url(URL("http://u:p@h/?key=1"))
+
+
+def test_other_names_can_be_secret() -> None:
+    """
+    A program adds names of its own to the list.
+    """
+    secrets = SECRET_NAMES | secret_names({"Shop-Session"})
+
+    assert "/?shop_session=REDACTED&sig=REDACTED" == redact_url("/?shop_session=1&sig=2", secrets)
+    assert "/?sig=2" == redact_url("/?sig=2", secret_names([]))
+
+
+def test_names_are_a_collection_of_names() -> None:
+    """
+    One string would be taken for its letters, an empty name for everything.
+    """
+    with pytest.raises(TypeError, match="collection of parameter names"):
+        secret_names("token")
+    with pytest.raises(ValueError, match="letter or a digit"):
+        secret_names(["-"])
+
+
+def test_values_that_are_no_urls_stay() -> None:
+    """
+    Fields of events are redacted only where they are URLs.
+    """
+    assert 5 == redact_value(5)
+    assert "token=1" == redact_value("token=1")
+    assert "http://h/?token=REDACTED" == redact_value("http://h/?token=1")
+    assert "http://h/?token=REDACTED" == redact_value(URL("http://h/?token=1"))
+
+
+@given(
+    before=st.text("ab=&;?#/%[]", max_size=12),
+    separator=st.sampled_from("?&;#"),
+    secret=st.text("SXYZ=;%", min_size=1, max_size=8).map(lambda value: f"SECRET{value}"),
+    after=st.text("ab=&;#", max_size=12),
+)
+@settings(max_examples=200, deadline=None)
+def test_no_secret_survives_whatever_stands_around_it(
+    before: str, separator: str, secret: str, after: str
+) -> None:
+    """
+    Arbitrary text before and after a secret parameter does not uncover it.
+    """
+    assert "SECRET" not in redact_url(f"http://h/?{before}{separator}token={secret}&{after}")

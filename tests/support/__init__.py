@@ -1,0 +1,1 @@
+"""What tests share: scripted worlds, the three colours, and the guard around the network."""

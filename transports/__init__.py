@@ -1,0 +1,3 @@
+"""Where a request becomes bytes."""
+
+__all__: list[str] = []

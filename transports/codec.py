@@ -1,0 +1,308 @@
+"""HTTP/1.1 as a sans-IO codec: requests become bytes, bytes become a response. h11 decides.
+
+Rules that this file keeps, beyond what h11 does:
+
+- A body of announced length that has not arrived with its head does not pass h11's buffer: it is counted here
+  and handed on as it came (h11 copies each byte several times: 1.4 ms a megabyte). h11 has then not
+  seen the message's end, so the next exchange starts with a fresh h11 connection.
+- Interim responses (RFC 9110 section 15.2) are skipped, all but 101, and no more than `MAX_INTERIM` of them.
+- h11's messages quote header values; ours name the header only, as a value may be a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from typing import NamedTuple
+
+import h11
+
+from scallion.pipeline.errors import LocalProtocolError, RemoteProtocolError
+
+__all__ = ["END", "MAX_HEAD", "MAX_INTERIM", "H11Codec", "Head"]
+
+END = b""
+MAX_HEAD = 100 * 1024
+"""Bytes that a response's head may have."""
+MAX_INTERIM = 100
+"""Interim responses before the final one."""
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+_NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")  # RFC 9110 section 5.6.2, token
+_BAD_VALUE = re.compile(rb"[\x00\r\n]")  # RFC 9110 section 5.5
+_TARGET = re.compile(rb"[\x21-\x7e]+")  # RFC 9112 section 3.2: no blanks, no control characters
+
+
+class Head(NamedTuple):
+    """A response's start line and fields, spelt and ordered as received."""
+
+    status: int
+    reason: bytes
+    version: bytes
+    headers: RawHeaders
+
+
+class H11Codec:
+    """One connection's conversation: `start`, `data`, `finish`; meanwhile `feed`, `head`, `body`; then `reusable`.
+
+    Attributes:
+        trailers: The fields after a chunked body, once `body` has returned END; else None.
+        received: Whether any byte of the current response has arrived.
+    """
+
+    __slots__ = (
+        "_bodiless",
+        "_expected",
+        "_h11",
+        "_keep",
+        "_left",
+        "_pieces",
+        "received",
+        "trailers",
+    )
+
+    def __init__(self) -> None:
+        self._h11: h11.Connection | None = None
+        self._bodiless = False
+        # A counted body: how long it is to be (bytes), what is still to come, what is here; else -1.
+        self._expected = 0
+        self._left = -1
+        self._pieces: deque[bytes] = deque()
+        self._keep = False
+        self.received = False
+        self.trailers: RawHeaders | None = None
+
+    # Sending
+
+    def start(self, method: bytes, target: bytes, headers: RawHeaders, body: bytes | None) -> bytes:
+        """The request's head; with `body` (None: it follows by `data`) the whole request in one piece.
+
+        Raises:
+            LocalProtocolError: a header or the target holds what HTTP does not allow.
+        """
+        connection = self._h11
+        if connection is None:
+            connection = self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        self.received = False
+        self.trailers = None
+        self._left = -1
+        self._bodiless = method == b"HEAD" or method == b"CONNECT"
+        try:
+            head = connection.send(h11.Request(method=method, target=target, headers=headers))
+            assert head is not None
+            if body is None:
+                return head
+            if body:
+                head += connection.send(h11.Data(data=body)) or b""
+            return head + (connection.send(h11.EndOfMessage()) or b"")
+        except h11.LocalProtocolError as error:
+            message = _explain(method, target, headers) or str(error)
+        # `from None`, and outside the except block: h11's message would quote the value.
+        raise LocalProtocolError(message)
+
+    def data(self, chunk: bytes) -> bytes:
+        """A piece of the body, framed.
+
+        Raises:
+            LocalProtocolError: more than the announced Content-Length.
+        """
+        assert self._h11 is not None
+        try:
+            return self._h11.send(h11.Data(data=chunk)) or b""
+        except h11.LocalProtocolError as error:
+            raise LocalProtocolError(
+                f"The request's body does not fit its head: {error}"
+            ) from error
+
+    def finish(self) -> bytes:
+        """The body's end.
+
+        Raises:
+            LocalProtocolError: less than the announced Content-Length.
+        """
+        assert self._h11 is not None
+        try:
+            return self._h11.send(h11.EndOfMessage()) or b""
+        except h11.LocalProtocolError as error:
+            raise LocalProtocolError(
+                f"The request's body does not fit its head: {error}"
+            ) from error
+
+    # Receiving
+
+    @property
+    def left(self) -> int:
+        """Bytes of a counted body that are still to be given out; -1 where that is not known."""
+        return self._left
+
+    def feed(self, data: bytes) -> None:
+        """Take what the network gave; END at the end of the stream."""
+        if data:
+            self.received = True
+        if self._left >= 0:
+            self._pieces.append(data)
+            return
+        assert self._h11 is not None
+        try:
+            self._h11.receive_data(data)
+        except h11.RemoteProtocolError as error:
+            raise RemoteProtocolError(f"The server broke HTTP/1.1's rules: {error}") from error
+
+    def head(self) -> Head | None:
+        """The final response's head, or None while more bytes are needed.
+
+        Raises:
+            RemoteProtocolError: it is not HTTP, or the connection ended before it.
+        """
+        assert self._h11 is not None
+        for _ in range(MAX_INTERIM):
+            try:
+                event = self._h11.next_event()
+            except h11.RemoteProtocolError as error:
+                raise RemoteProtocolError(_not_http(error)) from error
+            if event is h11.NEED_DATA:
+                return None
+            if isinstance(event, (h11.ConnectionClosed, h11.EndOfMessage)):
+                break
+            if isinstance(event, h11.Response) or (
+                isinstance(event, h11.InformationalResponse) and event.status_code == 101
+            ):
+                if not self._bodiless and event.status_code >= 200:
+                    self._count(event)
+                return Head(
+                    event.status_code,
+                    bytes(event.reason),
+                    b"HTTP/" + bytes(event.http_version),
+                    event.headers.raw_items(),
+                )
+        else:
+            raise RemoteProtocolError(
+                f"The server sent over {MAX_INTERIM} interim responses and no final one"
+            )
+        raise RemoteProtocolError("Server disconnected without sending a response.")
+
+    def body(self) -> bytes | None:
+        """The next piece of the body; END when it is complete; None while more bytes are needed.
+
+        Raises:
+            RemoteProtocolError: the framing is broken, or the connection ended before the body did.
+        """
+        if self._left >= 0:
+            return self._counted()
+        assert self._h11 is not None
+        try:
+            event = self._h11.next_event()
+        except h11.RemoteProtocolError as error:
+            raise RemoteProtocolError(_short_body(error)) from error
+        if isinstance(event, h11.Data):
+            return bytes(event.data)
+        if isinstance(event, h11.EndOfMessage):
+            if event.headers:
+                self.trailers = event.headers.raw_items()
+            return END
+        if event is h11.NEED_DATA:
+            return None
+        # PAUSED: the protocol was switched, so what follows is no HTTP body.
+        return END
+
+    def _count(self, response: h11.Response) -> None:
+        """Take the rest of a body of announced length past h11, if it has not arrived with the head."""
+        connection = self._h11
+        assert connection is not None
+        if connection.our_state not in (h11.DONE, h11.MUST_CLOSE) or response.status_code in (
+            204,
+            304,
+        ):
+            return
+        length = -1
+        for name, value in response.headers:
+            if name == b"transfer-encoding":
+                return
+            if name == b"content-length":
+                length = int(value)  # h11 has seen to it that this is one number
+        buffered, ended = connection.trailing_data
+        if len(buffered) >= length:
+            return
+        self._expected = self._left = length
+        self._pieces = deque([bytes(buffered)] if buffered else [])
+        if ended:
+            self._pieces.append(END)
+        self._keep = connection.our_state is h11.DONE
+        self._h11 = None
+
+    def _counted(self) -> bytes | None:
+        if self._left == 0:
+            return END
+        if not self._pieces:
+            return None
+        piece = self._pieces.popleft()
+        if not piece:
+            raise RemoteProtocolError(
+                "The server closed the connection before the body was complete: "
+                f"received {self._expected - self._left} bytes of {self._expected}"
+            )
+        if len(piece) > self._left:
+            # Bytes after the message: the connection cannot be trusted with another exchange.
+            self._keep = False
+            piece = piece[: self._left]
+        self._left -= len(piece)
+        return piece
+
+    # Afterwards
+
+    def reusable(self) -> bool:
+        """Whether another exchange may follow; called once, after END, and it starts the next cycle."""
+        connection = self._h11
+        if connection is None:
+            return self._keep and self._left == 0 and not self._pieces
+        if connection.our_state is h11.DONE and connection.their_state is h11.DONE:
+            if connection.trailing_data != (b"", False):
+                return False
+            connection.start_next_cycle()
+            return True
+        return False
+
+    def leftover(self) -> bytes:
+        """What came after the head of a switched protocol (101, or 2xx to CONNECT)."""
+        return self._h11.trailing_data[0] if self._h11 is not None else b""
+
+
+def _explain(method: bytes, target: bytes, headers: RawHeaders) -> str | None:
+    """Which part of a request h11 refused, without quoting what may be a secret."""
+    if not _NAME.fullmatch(method):
+        return f"{method!r} is no HTTP method: it may hold letters, digits and !#$%&'*+-.^_`|~ only"
+    if not _TARGET.fullmatch(target):
+        return "The request target holds a blank, a control character or a non-ASCII one: percent-encode it"
+    for name, value in headers:
+        if not _NAME.fullmatch(name):
+            return (
+                f"{name!r} is no header name: it may hold letters, digits and !#$%&'*+-.^_`|~ only"
+            )
+        shown = name.decode("ascii")
+        if _BAD_VALUE.search(value):
+            return f"The value of header {shown!r} holds a line break or NUL (RFC 9110 section 5.5): remove it"
+        if value.strip(b" \t") != value:
+            return f"The value of header {shown!r} begins or ends with a blank (RFC 9110 section 5.5): strip it"
+    return None
+
+
+def _not_http(error: h11.RemoteProtocolError) -> str:
+    message = str(error)
+    if "illegal status line" in message or "malformed" in message:
+        return (
+            f"The server's answer is not HTTP/1.1 ({_short(message)}): is this the right port, and does the server "
+            "expect TLS or HTTP/2 there?"
+        )
+    return f"The server broke HTTP/1.1's rules: {_short(message)}"
+
+
+def _short_body(error: h11.RemoteProtocolError) -> str:
+    message = str(error)
+    if "peer closed connection" in message:
+        return f"The server closed the connection before the body was complete: {_short(message)}"
+    return f"The server broke HTTP/1.1's rules in the body: {_short(message)}"
+
+
+def _short(message: str, limit: int = 200) -> str:
+    return message if len(message) <= limit else message[:limit] + "…"

@@ -1,0 +1,237 @@
+"""Routes: how a connection to an origin comes to be, directly, by Unix socket, through a proxy; and with TLS.
+
+A route is decided once per origin; opening it is a chain of few waits under one connect timeout and
+the call's deadline.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from scallion.pipeline.errors import (
+    ConnectError,
+    ConnectTimeout,
+    LocalProtocolError,
+    ProxyError,
+    RemoteProtocolError,
+    TotalTimeout,
+    UnsupportedProtocol,
+)
+from scallion.pipeline.request import Request
+from scallion.pipeline.runtime import Runtime
+from scallion.pipeline.settings import Proxy
+
+from .codec import H11Codec, RawHeaders
+from .http11 import HTTP11Connection, Owner, remaining
+from .network.base import ByteChannel, Network, SocketOption
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Connector", "Origin"]
+
+Origin = tuple[str, str, int]
+"""Scheme, host as it is connected to, port."""
+
+TLS_SCHEMES = frozenset({"https", "wss"})
+SCHEMES = frozenset({"http", "https", "ws", "wss"})
+BACKOFF = 0.5
+"""Seconds before the second further try to connect; it doubles with each (the first comes at once)."""
+
+
+class Connector:
+    """Opens connections as one transport is set up.
+
+    Args:
+        tls: The TLS settings: a context, or (verify, cert, trust_env) from which one is made at the first https
+            connection.
+        retries: Further tries when connecting fails; they wait 0, 0.5, 1, 2, ... seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        verify: ssl.SSLContext | str | bool = True,
+        cert: Any = None,
+        trust_env: bool = True,
+        proxy: Proxy | None = None,
+        uds: str | None = None,
+        local_address: str | None = None,
+        retries: int = 0,
+        socket_options: Sequence[SocketOption] = (),
+    ) -> None:
+        if proxy is not None and proxy.url.scheme not in ("http", "https"):
+            raise UnsupportedProtocol(
+                f"Proxies of scheme {proxy.url.scheme!r} are not supported; http and https ones are"
+            )
+        self._verify = verify
+        self._cert = cert
+        self._trust_env = trust_env
+        self._proxy = proxy
+        self._uds = uds
+        self._local_address = local_address
+        self._retries = retries
+        self._socket_options = socket_options
+
+    def origin(self, request: Request) -> Origin:
+        """Where `request` goes.
+
+        Raises:
+            UnsupportedProtocol: the URL's scheme is missing or unknown.
+            LocalProtocolError: the URL has no host.
+        """
+        origin: Origin = request.url.origin_key
+        scheme, host, _ = origin
+        if scheme not in SCHEMES:
+            raise UnsupportedProtocol(_no_scheme(request, scheme), request=request)
+        if not host:
+            raise LocalProtocolError(f"The URL {request.url!r} has no host", request=request)
+        return origin
+
+    async def open(
+        self, request: Request, origin: Origin, network: Network, runtime: Runtime, owner: Owner
+    ) -> HTTP11Connection:
+        """Open a connection to `origin` for `request`, whose connect timeout and deadline hold.
+
+        Raises:
+            ConnectTimeout, ConnectError, ProxyError, TotalTimeout: it could not be opened; nothing is left behind.
+        """
+        tries = 0
+        while True:
+            try:
+                return await self._open(request, origin, network, runtime, owner)
+            except (ConnectError, ConnectTimeout) as error:
+                if tries >= self._retries:
+                    raise
+                tries += 1
+                wait = 0.0 if tries == 1 else BACKOFF * 2 ** (tries - 2)
+                if request.deadline is not None and runtime.clock() + wait >= request.deadline:
+                    raise
+                if request.observers:
+                    request.note("connection.retry", wait=wait, reason=str(error))
+                await runtime.sleep(wait)
+
+    async def _open(
+        self, request: Request, origin: Origin, network: Network, runtime: Runtime, owner: Owner
+    ) -> HTTP11Connection:
+        scheme, host, port = origin
+        proxy = self._proxy
+        clock = _ConnectClock(request, runtime)
+        try:
+            if proxy is None:
+                channel = await self._reach(network, host, port, clock)
+            else:
+                channel = await self._reach_proxy(network, proxy, clock)
+            try:
+                by_proxy = proxy is not None and scheme not in TLS_SCHEMES
+                if proxy is not None and not by_proxy:
+                    await _tunnel(channel, proxy, host, port, clock)
+                if scheme in TLS_SCHEMES:
+                    name = request.extensions.get("sni_hostname") or host.partition("%")[0]
+                    channel = await channel.start_tls(self._context(), name, clock.left())
+            except BaseException:
+                channel.close()
+                raise
+        except ConnectTimeout as error:
+            if request.deadline is not None and runtime.clock() >= request.deadline:
+                raise TotalTimeout(
+                    "The call's deadline passed while connecting", request=request
+                ) from error
+            raise
+        if request.observers:
+            request.note(
+                "connection.opened", origin=f"{scheme}://{host}:{port}", proxied=proxy is not None
+            )
+        extra = _proxy_headers(proxy) if by_proxy and proxy is not None else None
+        return HTTP11Connection(
+            channel, runtime, origin, owner, by_proxy=by_proxy, extra_headers=extra
+        )
+
+    async def _reach(
+        self, network: Network, host: str, port: int, clock: _ConnectClock
+    ) -> ByteChannel:
+        if self._uds is not None:
+            return await network.connect_unix(self._uds, clock.left(), self._socket_options)
+        return await network.connect_tcp(
+            host, port, clock.left(), self._local_address, self._socket_options
+        )
+
+    async def _reach_proxy(
+        self, network: Network, proxy: Proxy, clock: _ConnectClock
+    ) -> ByteChannel:
+        scheme, host, port = proxy.url.origin_key
+        channel = await network.connect_tcp(
+            host, port, clock.left(), self._local_address, self._socket_options
+        )
+        if scheme != "https":
+            return channel
+        from .tls import default_ssl_context
+
+        context = proxy.ssl_context or default_ssl_context(
+            True, None, self._trust_env, ("http/1.1",)
+        )
+        return await channel.start_tls(context, host, clock.left())
+
+    def _context(self) -> ssl.SSLContext:
+        from .tls import default_ssl_context
+
+        return default_ssl_context(self._verify, self._cert, self._trust_env, ("http/1.1",))
+
+
+class _ConnectClock:
+    """What is left of the connect timeout and of the call's deadline."""
+
+    __slots__ = ("_end", "_request", "_runtime")
+
+    def __init__(self, request: Request, runtime: Runtime) -> None:
+        self._request = request
+        self._runtime = runtime
+        limit = (request.extensions.get("timeout") or {}).get("connect")
+        self._end = None if limit is None else runtime.clock() + limit
+
+    def left(self) -> float | None:
+        limit = None if self._end is None else max(0.0, self._end - self._runtime.clock())
+        return remaining(limit, self._request, self._runtime, "connecting")
+
+
+def _proxy_headers(proxy: Proxy) -> RawHeaders:
+    headers: RawHeaders = list(proxy.headers.raw)
+    if proxy.raw_auth is not None:
+        # RFC 7617: Basic.
+        token = base64.b64encode(b":".join(proxy.raw_auth))
+        headers.append((b"Proxy-Authorization", b"Basic " + token))
+    return headers
+
+
+async def _tunnel(
+    channel: ByteChannel, proxy: Proxy, host: str, port: int, clock: _ConnectClock
+) -> None:
+    """Ask the proxy for a tunnel (RFC 9110 section 9.3.6)."""
+    authority = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode("ascii")
+    codec = H11Codec()
+    headers = [(b"Host", authority), (b"Accept", b"*/*"), *_proxy_headers(proxy)]
+    try:
+        await channel.write(codec.start(b"CONNECT", authority, headers, b""), clock.left())
+        while (head := codec.head()) is None:
+            codec.feed(await channel.read(16 * 1024, clock.left()))
+    except RemoteProtocolError as error:
+        raise ProxyError(
+            f"The proxy {proxy.url} broke off the tunnel to {host}:{port}: {error}"
+        ) from error
+    if head.status == 407:
+        raise ProxyError(
+            f"407 {head.reason.decode('latin-1')}: the proxy {proxy.url} wants a login: "
+            "give it as Proxy(url, auth=(user, password))"
+        )
+    if not 200 <= head.status < 300:
+        raise ProxyError(
+            f"{head.status} {head.reason.decode('latin-1')}: the proxy {proxy.url} refused the tunnel to {host}:{port}"
+        )
+
+
+def _no_scheme(request: Request, scheme: str) -> str:
+    if scheme:
+        return f"Request URL has an unsupported protocol '{scheme}://'."
+    return "Request URL is missing an 'http://' or 'https://' protocol."

@@ -1,0 +1,237 @@
+"""The transports of plain clients: a pool of connections in either colour, over one colourless core."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from scallion.pipeline.errors import PoolTimeout, ReadError, RemoteProtocolError, WriteError
+from scallion.pipeline.request import Request
+from scallion.pipeline.response import Response
+from scallion.pipeline.runtime import AsyncRuntime, BlockingRuntime, Runtime, run
+from scallion.pipeline.settings import DEFAULT_LIMITS, Limits, Proxy
+from scallion.pipeline.streams import AsyncByteStream, SyncByteStream
+
+from .base import AsyncBaseTransport, BaseTransport
+from .connecting import Connector, Origin
+from .http11 import HTTP11Connection, overdue, remaining
+from .network import async_network, blocking_network
+from .pool import Pool, PoolStats, Waiter
+
+if TYPE_CHECKING:
+    import ssl
+
+    from scallion.pipeline.types import CertTypes, ProxyTypes
+
+    from .network.base import SocketOption
+
+__all__ = ["AsyncHTTPTransport", "HTTPTransport"]
+
+# RFC 9110 section 9.2.2, and QUERY (RFC 10008).
+IDEMPOTENT = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PUT", "QUERY", "TRACE"})
+
+
+class _Core:
+    """One pool and how to fill it, for one runtime."""
+
+    def __init__(self, connector: Connector, limits: Limits, runtime: Runtime) -> None:
+        self._connector = connector
+        self._runtime = runtime
+        self._get_network = blocking_network if runtime.blocking else async_network
+        self.pool: Pool[HTTP11Connection] = Pool(limits, runtime)
+
+    async def handle(self, request: Request) -> Response:
+        origin = self._connector.origin(request)
+        connection = await self._acquire(request, origin)
+        try:
+            return await connection.exchange(request)
+        except (ReadError, WriteError, RemoteProtocolError):
+            self.release(connection, reusable=False)
+            if not _may_resend(connection, request):
+                raise
+        except BaseException:
+            self.release(connection, reusable=False)
+            raise
+        # RFC 9112 section 9.3.1: the server may close an idle connection just as a request is sent on it.
+        if request.observers:
+            request.note("connection.stale", origin="{}://{}:{}".format(*origin))
+        connection = await self._acquire(request, origin, fresh=True)
+        try:
+            return await connection.exchange(request)
+        except BaseException:
+            self.release(connection, reusable=False)
+            raise
+
+    async def _acquire(
+        self, request: Request, origin: Origin, *, fresh: bool = False
+    ) -> HTTP11Connection:
+        """A connection to `origin` with its slot; with `fresh`, one that no request has used yet."""
+        taken = self.pool.take(origin)
+        _close_all(taken.close)
+        connection = taken.connection
+        if taken.waiter is not None:
+            connection = await self._wait(request, taken.waiter)
+        while connection is not None and (fresh or connection.stale()):
+            connection.close()
+            connection = self.pool.retake(connection)
+        if connection is not None:
+            if request.observers:
+                request.note("connection.reused", number=connection.exchanges + 1)
+            return connection
+        try:
+            connection = await self._connector.open(
+                request, origin, self._get_network(), self._runtime, self
+            )
+        except BaseException:
+            _close_all(self.pool.release(None, reusable=False))
+            raise
+        self.pool.opened(connection)
+        return connection
+
+    async def _wait(
+        self, request: Request, waiter: Waiter[HTTP11Connection]
+    ) -> HTTP11Connection | None:
+        """Wait for a slot. Returns the connection that came with it, or None to open one."""
+        doing = "waiting for a free connection"
+        limit = (request.extensions.get("timeout") or {}).get("pool")
+        if request.observers:
+            request.note("pool.wait")
+        try:
+            await waiter.event.wait(remaining(limit, request, self._runtime, doing))
+        except BaseException:
+            _close_all(self.pool.leave(waiter))
+            raise
+        if not waiter.granted:
+            stats = self.pool.stats()
+            _close_all(self.pool.leave(waiter))
+            error = PoolTimeout(
+                f"No connection came free within {limit} seconds: {stats}. Are responses read or closed, "
+                "and is Limits(max_connections=...) high enough?",
+                request=request,
+            )
+            raise overdue(error, request, self._runtime, doing)
+        return waiter.connection
+
+    def release(self, connection: HTTP11Connection, *, reusable: bool) -> None:
+        if not reusable:
+            connection.close()
+        _close_all(self.pool.release(connection, reusable=reusable))
+
+    def abandon(self, connection: HTTP11Connection) -> None:
+        self.pool.abandoned.append(connection)
+        if self._runtime.blocking:
+            _close_all(self.pool.reclaim())
+
+    async def aclose(self) -> None:
+        for connection in self.pool.drain():
+            await connection.aclose()
+
+
+def _close_all(connections: Iterable[HTTP11Connection]) -> None:
+    for connection in connections:
+        connection.close()
+
+
+def _may_resend(connection: HTTP11Connection, request: Request) -> bool:
+    """Whether the failure looks like a stale idle connection, and sending again does no harm."""
+    return (
+        connection.exchanges > 1
+        and connection.untouched
+        and request.method in IDEMPOTENT
+        and request.replayable
+    )
+
+
+class _Settings:
+    """What both colours are constructed with."""
+
+    def __init__(
+        self,
+        verify: ssl.SSLContext | str | bool = True,
+        cert: CertTypes | None = None,
+        trust_env: bool = True,
+        http1: bool = True,
+        http2: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
+        proxy: ProxyTypes | None = None,
+        uds: str | None = None,
+        local_address: str | None = None,
+        retries: int = 0,
+        socket_options: Iterable[SocketOption] | None = None,
+    ) -> None:
+        self._connector = Connector(
+            verify=verify,
+            cert=cert,
+            trust_env=trust_env,
+            proxy=proxy if proxy is None or isinstance(proxy, Proxy) else Proxy(proxy),
+            uds=uds,
+            local_address=local_address,
+            retries=retries,
+            socket_options=tuple(socket_options or ()),
+        )
+        self._core = _Core(self._connector, limits, self._make_runtime())
+
+    def _make_runtime(self) -> Runtime:
+        raise NotImplementedError
+
+    @property
+    def pool(self) -> PoolStats:
+        """How many connections are active, idle and waited for."""
+        return self._core.pool.stats()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._core.pool!r}>"
+
+
+class HTTPTransport(_Settings, BaseTransport):
+    """HTTP over blocking sockets, with a keep-alive pool. Safe to share between threads.
+
+    Args:
+        verify: True for certifi's authorities (or `SSL_CERT_FILE`, `SSL_CERT_DIR`), False for no
+            verification, or an `ssl.SSLContext`.
+        cert: A client certificate: a path, (certificate, key) or (certificate, key, password).
+        trust_env: Whether environment variables are read.
+        limits: How many connections at once, how many idle ones and for how long.
+        proxy: Requests go through it: as they are for http, in a tunnel for https.
+        uds: The path of a Unix socket to connect to, whatever the URL's host.
+        local_address: The address to connect from.
+        retries: Further tries when connecting fails.
+        socket_options: (level, name, value) triples, set before connecting.
+    """
+
+    def _make_runtime(self) -> Runtime:
+        return BlockingRuntime()
+
+    def handle_request(self, request: Request) -> Response:
+        """Send one request. See `BaseTransport.handle_request`."""
+        if not isinstance(request.stream, SyncByteStream):
+            raise RuntimeError("Attempted to send an async request with a sync Client instance.")
+        return run(self._core.handle(request))
+
+    def close(self) -> None:
+        run(self._core.aclose())
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self.close()
+
+
+class AsyncHTTPTransport(_Settings, AsyncBaseTransport):
+    """HTTP on asyncio and trio, with a keep-alive pool. Arguments as of `HTTPTransport`."""
+
+    def _make_runtime(self) -> Runtime:
+        return AsyncRuntime()
+
+    async def handle_async_request(self, request: Request) -> Response:
+        """Send one request. See `BaseTransport.handle_request`."""
+        if not isinstance(request.stream, AsyncByteStream):
+            raise RuntimeError("Attempted to send an sync request with an AsyncClient instance.")
+        return await self._core.handle(request)
+
+    async def aclose(self) -> None:
+        await self._core.aclose()

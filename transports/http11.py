@@ -1,0 +1,406 @@
+"""HTTP/1.1 over one connection: send a request, read its response (RFC 9112).
+
+Rules:
+
+- A head and a small body leave in one write; a larger body follows piece by piece.
+- While a body is being sent the server may answer already. The answer is read, the rest of the body is not sent,
+  and the connection is closed afterwards (RFC 9112 section 9.5).
+- A response whose body is all here when its head is read gives its connection back before the
+  caller sees it; else the body gives it back at its end. A body closed early closes the connection.
+- `request.deadline` bounds every single wait, those of the body too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Hashable, Iterator
+from typing import Any, Protocol
+
+from scallion.pipeline.errors import (
+    ReadError,
+    RemoteProtocolError,
+    TimeoutException,
+    TotalTimeout,
+    WriteError,
+)
+from scallion.pipeline.headers import Headers
+from scallion.pipeline.request import Request
+from scallion.pipeline.response import Response
+from scallion.pipeline.runtime import Runtime, run
+from scallion.pipeline.streams import AsyncByteStream, ByteStream, SyncByteStream
+
+from .codec import END, H11Codec, Head, RawHeaders
+from .network.base import ByteChannel
+
+__all__ = ["HTTP11Connection", "remaining"]
+
+SMALL = 64 * 1024
+"""A body up to this size leaves in one write with its head; larger ones are sent in pieces of this size."""
+READ_SIZE = 64 * 1024
+DRAIN_SIZE = 64 * 1024
+DRAIN_TIME = 0.05
+"""What a body closed early may cost to save its connection: bytes still to come, and seconds."""
+LARGE_READ_SIZE = 256 * 1024
+
+
+class Owner(Protocol):
+    """Who gets the connection back."""
+
+    def release(self, connection: HTTP11Connection, *, reusable: bool) -> None: ...
+
+    def abandon(self, connection: HTTP11Connection) -> None:
+        """Like release, but fit for a finaliser: takes no lock, closes nothing now."""
+
+
+def remaining(limit: float | None, request: Request, runtime: Runtime, doing: str) -> float | None:
+    """Seconds that an operation may take: its own limit, and what is left of the call's deadline.
+
+    Raises:
+        TotalTimeout: nothing is left.
+    """
+    deadline = request.deadline
+    if deadline is None:
+        return limit
+    left = deadline - runtime.clock()
+    if left <= 0:
+        raise TotalTimeout(f"The call's deadline passed while {doing}", request=request)
+    return left if limit is None or left < limit else limit
+
+
+def overdue(
+    error: TimeoutException, request: Request, runtime: Runtime, doing: str
+) -> TimeoutException:
+    """What a timeout means: the operation's own limit, or the call's deadline."""
+    if request.deadline is not None and runtime.clock() >= request.deadline:
+        total = TotalTimeout(f"The call's deadline passed while {doing}", request=request)
+        total.__cause__ = error
+        return total
+    return error
+
+
+class HTTP11Connection:
+    """One connection that speaks HTTP/1.1; one exchange at a time.
+
+    Attributes:
+        key: The origin (and route) it leads to; the pool's key.
+        exchanges: How many have begun; more than one means that the connection was reused.
+        by_proxy: Whether requests name their whole URL, as a forward proxy wants them (RFC 9112 section 3.2.2).
+        extra_headers: Sent with every request, for the proxy.
+    """
+
+    protocol = "HTTP/1.1"
+
+    def __init__(
+        self,
+        channel: ByteChannel,
+        runtime: Runtime,
+        key: Hashable,
+        owner: Owner,
+        *,
+        by_proxy: bool = False,
+        extra_headers: RawHeaders | None = None,
+    ) -> None:
+        self.channel = channel
+        self.key = key
+        self.by_proxy = by_proxy
+        self.extra_headers = extra_headers
+        self.exchanges = 0
+        self._runtime = runtime
+        self._owner = owner
+        self._codec = H11Codec()
+        self._stream: Any = None
+
+    def stale(self) -> bool:
+        """Whether this idle connection must not be used again."""
+        return self.channel.stale()
+
+    def close(self) -> None:
+        self.channel.close()
+
+    async def aclose(self) -> None:
+        await self.channel.aclose()
+
+    @property
+    def untouched(self) -> bool:
+        """Whether no byte of the current exchange's response has arrived."""
+        return not self._codec.received
+
+    async def exchange(self, request: Request) -> Response:
+        """Send `request`; return its response, which owns this connection until its body has ended or was closed.
+
+        Raises:
+            TransportError: one of its kinds; the caller then closes and releases the connection.
+        """
+        self.exchanges += 1
+        codec = self._codec
+        timeout = request.extensions.get("timeout") or {}
+        head = await self._send(request, timeout)
+        while head is None:
+            codec.feed(await self._read(request, timeout, READ_SIZE, "waiting for the response"))
+            head = codec.head()
+        return self._respond(request, head)
+
+    # Sending
+
+    async def _send(self, request: Request, timeout: dict[str, float | None]) -> Head | None:
+        """Send head and body. Returns the response's head if the server answered before the end."""
+        stream = request.stream
+        body = stream._stream if type(stream) is ByteStream else None  # noqa: SLF001
+        whole = body is not None and len(body) <= SMALL
+        method = request.method.encode("ascii")
+        data = self._codec.start(
+            method, self._target(request), self._headers(request), body if whole else None
+        )
+        doing = "sending the request"
+        limit = remaining(timeout.get("write"), request, self._runtime, doing)
+        try:
+            await self.channel.write(data, limit)
+            if not whole:
+                return await self._send_body(request, timeout)
+        except TimeoutException as error:
+            raise overdue(error, request, self._runtime, doing) from error.__cause__
+        except WriteError:
+            # The server may have answered before it stopped listening: that answer says more.
+            head = await self._last_words(request, timeout)
+            if head is None:
+                raise
+            return head
+        return None
+
+    async def _send_body(self, request: Request, timeout: dict[str, float | None]) -> Head | None:
+        stream = request.stream
+        if self._runtime.blocking:
+            assert isinstance(stream, SyncByteStream)
+            for chunk in stream:
+                head = await self._send_chunk(chunk, request, timeout)
+                if head is not None:
+                    return head
+        else:
+            assert isinstance(stream, AsyncByteStream)
+            async for chunk in stream:
+                head = await self._send_chunk(chunk, request, timeout)
+                if head is not None:
+                    return head
+        end = self._codec.finish()
+        if end:
+            await self.channel.write(
+                end, remaining(timeout.get("write"), request, self._runtime, "sending the body")
+            )
+        return None
+
+    async def _send_chunk(
+        self, chunk: bytes, request: Request, timeout: dict[str, float | None]
+    ) -> Head | None:
+        view = memoryview(chunk)
+        for start in range(0, len(chunk), SMALL):
+            data = self._codec.data(
+                bytes(view[start : start + SMALL]) if len(chunk) > SMALL else chunk
+            )
+            while data:
+                limit = remaining(timeout.get("write"), request, self._runtime, "sending the body")
+                sent = await self.channel.write_or_answer(data, limit)
+                if sent == len(data) and not self.channel.answered():
+                    break
+                # The server spoke: an interim response lets the upload go on, a final one ends it.
+                self._codec.feed(await self._read(request, timeout, READ_SIZE, "sending the body"))
+                head = self._codec.head()
+                if head is not None:
+                    return head
+                data = data[sent:]
+        return None
+
+    async def _last_words(self, request: Request, timeout: dict[str, float | None]) -> Head | None:
+        try:
+            while True:
+                self._codec.feed(
+                    await self._read(request, timeout, READ_SIZE, "sending the request")
+                )
+                head = self._codec.head()
+                if head is not None:
+                    return head
+        except (ReadError, RemoteProtocolError):
+            return None
+
+    def _target(self, request: Request) -> bytes:
+        target = request.extensions.get("target")
+        if target is not None:
+            return target if isinstance(target, bytes) else str(target).encode("ascii")
+        url = request.url
+        if self.by_proxy:
+            return b"%s://%s%s" % (url.raw_scheme, url.host_header, url.target)
+        return url.target
+
+    def _headers(self, request: Request) -> RawHeaders:
+        raw = request.headers.raw
+        return raw + self.extra_headers if self.extra_headers else raw
+
+    # Receiving
+
+    async def _read(
+        self, request: Request, timeout: dict[str, float | None], size: int, doing: str
+    ) -> bytes:
+        limit = timeout.get("read")
+        if request.deadline is not None:
+            limit = remaining(limit, request, self._runtime, doing)
+        try:
+            return await self.channel.read(size, limit)
+        except TimeoutException as error:
+            raise overdue(error, request, self._runtime, doing) from error.__cause__
+
+    def _respond(self, request: Request, head: Head) -> Response:
+        codec = self._codec
+        extensions: dict[str, Any] = {
+            "http_version": head.version,
+            "reason_phrase": head.reason,
+            "network_stream": self.network_stream,
+        }
+        switched = head.status == 101 or (request.method == "CONNECT" and 200 <= head.status < 300)
+        pieces: list[bytes] = []
+        stream: SyncByteStream | AsyncByteStream
+        while not switched:
+            piece = codec.body()
+            if piece:
+                pieces.append(piece)
+                continue
+            if piece is None:
+                break
+            # The body is all here.
+            if codec.trailers is not None:
+                extensions["trailers"] = Headers.from_raw(codec.trailers)
+            self._owner.release(self, reusable=codec.reusable())
+            stream = ByteStream(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            return Response(
+                head.status,
+                headers=Headers.from_raw(head.headers),
+                stream=stream,
+                extensions=extensions,
+            )
+        if switched and codec.leftover():
+            self.network_stream.unread(codec.leftover())
+        stream = _Body(self, request, pieces, extensions, ended=switched)
+        return Response(
+            head.status,
+            headers=Headers.from_raw(head.headers),
+            stream=stream,
+            extensions=extensions,
+        )
+
+    @property
+    def network_stream(self) -> Any:
+        """What `response.extensions["network_stream"]` gives: made once a connection."""
+        if self._stream is None:
+            from .network_stream import AsyncNetworkStream, NetworkStream
+
+            kind = NetworkStream if self._runtime.blocking else AsyncNetworkStream
+            self._stream = kind(self.channel)
+        return self._stream
+
+
+class _Body(SyncByteStream, AsyncByteStream):
+    """A body that is still arriving. Iterate it once, in the client's colour; it owns the connection.
+
+    At its end the connection goes back to the pool; an error or an early close closes it.
+    """
+
+    def __init__(
+        self,
+        connection: HTTP11Connection,
+        request: Request,
+        pieces: list[bytes],
+        extensions: dict[str, Any],
+        *,
+        ended: bool,
+    ) -> None:
+        self._connection: HTTP11Connection | None = connection
+        self._request = request
+        self._timeout: dict[str, float | None] = request.extensions.get("timeout") or {}
+        self._pieces = pieces
+        self._extensions = extensions
+        self._ended = ended
+
+    async def receive(self) -> bytes:
+        """The next piece, END at the end. Closes the connection when anything goes wrong, cancellation included."""
+        if self._pieces:
+            return self._pieces.pop(0)
+        connection = self._connection
+        if connection is None or self._ended:
+            return END
+        codec = connection._codec  # noqa: SLF001
+        try:
+            while (piece := codec.body()) is None:
+                codec.feed(
+                    await connection._read(  # noqa: SLF001
+                        self._request, self._timeout, LARGE_READ_SIZE, "reading the response's body"
+                    )
+                )
+            if piece is END or not piece:
+                if codec.trailers is not None:
+                    self._extensions["trailers"] = Headers.from_raw(codec.trailers)
+                self._give_back(reusable=codec.reusable())
+                return END
+        except BaseException:
+            self._give_back(reusable=False)
+            raise
+        return piece
+
+    def _give_back(self, *, reusable: bool) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection._owner.release(connection, reusable=reusable)  # noqa: SLF001
+
+    def __iter__(self) -> Iterator[bytes]:
+        while chunk := run(self.receive()):
+            yield chunk
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _BodyIterator(self)
+
+    def close(self) -> None:
+        if self._connection is None or self._connection._runtime.blocking:
+            run(self.aclose())
+        else:
+            self._give_back(reusable=False)
+
+    async def aclose(self) -> None:
+        """Give the connection back: whole, if the rest of the body is small and at hand, else closed."""
+        self._pieces.clear()
+        if self._connection is not None:
+            try:
+                await self._drain(self._connection)
+            except Exception:  # noqa: BLE001  (whatever it is: the caller has done with this body)
+                self._give_back(reusable=False)
+            finally:
+                self._give_back(reusable=False)
+
+    async def _drain(self, connection: HTTP11Connection) -> None:
+        """Read a small rest of known length, which is often in flight already, for `DRAIN_TIME` at most."""
+        codec = connection._codec
+        until = connection._runtime.clock() + DRAIN_TIME
+        while (piece := codec.body()) != END:
+            if piece is not None:
+                continue
+            wait = until - connection._runtime.clock()
+            if not 0 < codec.left <= DRAIN_SIZE or wait <= 0:
+                return
+            codec.feed(await connection.channel.read(READ_SIZE, wait))
+        self._give_back(reusable=codec.reusable())
+
+    def __del__(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection._owner.abandon(connection)  # noqa: SLF001
+
+
+class _BodyIterator:
+    __slots__ = ("_body",)
+
+    def __init__(self, body: _Body) -> None:
+        self._body = body
+
+    def __aiter__(self) -> _BodyIterator:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._body.receive()
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk

@@ -1,0 +1,65 @@
+"""A transport that asks a function instead of the network: for unit tests."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+from scallion.pipeline.request import Request
+from scallion.pipeline.response import Response
+
+from .base import AsyncBaseTransport, BaseTransport
+
+__all__ = ["MockTransport"]
+
+SyncHandler: TypeAlias = Callable[[Request], Response]
+AsyncHandler: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+class MockTransport(BaseTransport, AsyncBaseTransport):
+    """Answers with what `handler(request)` returns, in `Client` and `AsyncClient`.
+
+    The request's body has been read when the handler sees it, so `request.content` is there.
+
+    Args:
+        handler: Takes the `Request`, returns a `Response` or raises what a transport would raise.
+            An `async def` serves an `AsyncClient` only.
+    """
+
+    def __init__(self, handler: SyncHandler | AsyncHandler) -> None:
+        self.handler = handler
+
+    def handle_request(self, request: Request) -> Response:
+        """Ask the handler.
+
+        Raises:
+            TypeError: it returned something else than a Response, or is asynchronous.
+        """
+        request.read()
+        response = self.handler(request)
+        if hasattr(response, "__await__"):
+            if hasattr(response, "close"):
+                response.close()
+            raise TypeError(
+                "Cannot use an async handler in a sync Client: make it `def`, or use an AsyncClient"
+            )
+        return _checked(response)
+
+    async def handle_async_request(self, request: Request) -> Response:
+        """Ask the handler, awaiting its answer if it is asynchronous; errors as `handle_request`."""
+        await request.aread()
+        response: Any = self.handler(request)
+        if hasattr(response, "__await__"):
+            response = await response
+        return _checked(response)
+
+    def __repr__(self) -> str:
+        return f"MockTransport({getattr(self.handler, '__name__', self.handler)!s})"
+
+
+def _checked(response: Any) -> Response:
+    if not isinstance(response, Response):
+        raise TypeError(
+            f"The mock's handler returned {response!r}: it must return a Response, for example Response(200)"
+        )
+    return response

@@ -1,0 +1,165 @@
+"""The blocking network: sockets that never block, and a poll where the thread has to wait.
+
+Timeouts are arguments of the poll and not a property of the socket, so that a thread that reads and one
+that writes do not disturb each other, and the common exchange costs three system calls: send, poll, recv.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from .base import ByteChannel, SocketOption
+from .connecting import Address, as_addresses, dial_tcp, dial_unix
+from .sockets import SocketChannel, readable_now
+
+__all__ = ["BlockingNetwork"]
+
+# A poll counts milliseconds in a C int; what exceeds eleven days is for ever.
+_LONGEST = 1_000_000.0
+
+
+def _milliseconds(timeout: float | None) -> float | None:
+    if timeout is None or timeout > _LONGEST:
+        return None
+    return timeout * 1000 if timeout > 0 else 0
+
+
+class PollWaits:
+    """Waits for one socket with poll objects made once. One thread per direction."""
+
+    __slots__ = ("_poll_either", "_poll_in", "_poll_out", "_sock", "_waiting_in", "_waiting_out")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        # A poll object must not be used by two threads at once: the first is the reader's, the others,
+        # made when they are needed, are the writer's.
+        self._poll_in = _poll(sock, select.POLLIN)
+        self._poll_out: select.poll | None = None
+        self._poll_either: select.poll | None = None
+        self._waiting_in = False
+        self._waiting_out = False
+
+    async def readable(self, timeout: float | None) -> bool:
+        self._waiting_in = True
+        try:
+            return bool(self._poll_in.poll(_milliseconds(timeout)))
+        finally:
+            self._waiting_in = False
+
+    async def writable(self, timeout: float | None) -> bool:
+        if self._poll_out is None:
+            self._poll_out = _poll(self._sock, select.POLLOUT)
+        return bool(self._wait_out(self._poll_out, timeout))
+
+    async def either(self, timeout: float | None) -> tuple[bool, bool]:
+        if self._poll_either is None:
+            self._poll_either = _poll(self._sock, select.POLLIN | select.POLLOUT)
+        events = self._wait_out(self._poll_either, timeout)
+        # POLLHUP and POLLERR, which nobody asks for, mean that the peer is gone: that is for the reader.
+        return bool(events & ~select.POLLOUT), bool(events & select.POLLOUT)
+
+    def _wait_out(self, poll: select.poll, timeout: float | None) -> int:
+        self._waiting_out = True
+        try:
+            for _, events in poll.poll(_milliseconds(timeout)):
+                return events
+            return 0
+        finally:
+            self._waiting_out = False
+
+    def readable_now(self) -> bool:
+        return bool(self._poll_in.poll(0))
+
+    def closing(self) -> None:
+        # Closing a descriptor does not wake the thread that polls it; shutting the connection down does.
+        # Only then, for after a fork it would cut the parent's connection.
+        if self._waiting_in or self._waiting_out:
+            try:
+                self._sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+class SelectWaits:  # pragma: no cover  (Windows has no poll)
+    """Waits for one socket with `select`. One thread per direction."""
+
+    __slots__ = ("_sock",)
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    async def readable(self, timeout: float | None) -> bool:
+        return bool(select.select([self._sock], [], [], timeout)[0])
+
+    async def writable(self, timeout: float | None) -> bool:
+        return bool(select.select([], [self._sock], [], timeout)[1])
+
+    async def either(self, timeout: float | None) -> tuple[bool, bool]:
+        readable, writable, _ = select.select([self._sock], [self._sock], [], timeout)
+        return bool(readable), bool(writable)
+
+    def readable_now(self) -> bool:
+        return readable_now(self._sock)
+
+    def closing(self) -> None:
+        """Windows wakes a select whose socket is closed."""
+
+
+class PollDialer:
+    """Resolves and waits by blocking the thread. The resolver of the system knows no timeout."""
+
+    async def resolve(self, host: str, port: int, timeout: float | None) -> list[Address]:  # noqa: ARG002
+        return as_addresses(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+
+    async def finished(
+        self, sockets: Sequence[socket.socket], timeout: float | None
+    ) -> Sequence[socket.socket]:
+        if not hasattr(select, "poll"):  # pragma: no cover  (Windows: a failure is exceptional)
+            _, connected, failed = select.select([], sockets, sockets, timeout)
+            return [*connected, *failed]
+        poll = select.poll()
+        for sock in sockets:
+            poll.register(sock, select.POLLOUT)
+        ready = {descriptor for descriptor, _ in poll.poll(_milliseconds(timeout))}
+        return [sock for sock in sockets if sock.fileno() in ready]
+
+
+class BlockingNetwork:
+    """Connections whose operations block the calling thread. Safe to share between threads."""
+
+    _dialer = PollDialer()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None,
+        local_address: str | None = None,
+        socket_options: Sequence[SocketOption] = (),
+    ) -> ByteChannel:
+        sock = await dial_tcp(self._dialer, host, port, timeout, local_address, socket_options)
+        return _channel(sock)
+
+    async def connect_unix(
+        self, path: str, timeout: float | None, socket_options: Sequence[SocketOption] = ()
+    ) -> ByteChannel:
+        return _channel(await dial_unix(self._dialer, path, timeout, socket_options))
+
+
+def _channel(sock: socket.socket) -> SocketChannel:
+    waits: Any = PollWaits(sock) if hasattr(select, "poll") else SelectWaits(sock)
+    return SocketChannel(sock, waits)
+
+
+def _poll(sock: socket.socket, mask: int) -> select.poll:
+    descriptor = sock.fileno()
+    if descriptor < 0:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    poll = select.poll()
+    poll.register(descriptor, mask)
+    return poll

@@ -1,0 +1,38 @@
+"""What every channel does in the same way, given the few things that it does in its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .base import ByteChannel, Carrier
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Carrying"]
+
+
+class Carrying:
+    """Uploads that end with an answer, and encryption, for any `Carrier`."""
+
+    __slots__ = ()
+
+    async def write_or_answer(self: Carrier, data: bytes, timeout: float | None) -> bool:
+        rest = memoryview(data)
+        while rest:
+            sent = await self.write_some(rest, timeout)
+            if not sent:
+                return False
+            rest = rest[sent:]
+        return True
+
+    async def start_tls(
+        self: Carrier,
+        context: ssl.SSLContext,
+        server_hostname: str | None,
+        timeout: float | None,
+    ) -> ByteChannel:
+        # Imported here: plain HTTP does without OpenSSL.
+        from .encryption import encrypted
+
+        return await encrypted(self, context, server_hostname, timeout)

@@ -1,0 +1,327 @@
+"""TLS over any channel, another TLS channel included (which an HTTPS proxy needs): one class for all networks.
+
+OpenSSL reads and writes two buffers in memory; this class carries bytes between them and the channel below.
+Against a socket of OpenSSL's own, that saves a system call per record, and one source serves every network.
+
+Rules:
+- `_lock` is held around every call into OpenSSL, which tolerates no two threads in one connection, and for
+  no await.
+- Ciphertext leaves in the order in which OpenSSL made it: only the holder of `_sending` takes it, and
+  whoever finds that taken leaves his bytes to the holder, who goes on until none are left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import threading
+import time
+from typing import Any
+
+from scallion.pipeline.errors import (
+    ReadError,
+    TimeoutException,
+    TransportError,
+    WriteError,
+    WriteTimeout,
+)
+
+from .base import Carrier
+from .carrying import Carrying
+from .faults import (
+    handshake_failed,
+    handshake_timed_out,
+    read_closed,
+    read_failed,
+    read_timed_out,
+    write_closed,
+    write_failed,
+)
+
+__all__ = ["TLSChannel", "encrypted"]
+
+_READ_SIZE = 65_536
+# How much ciphertext is made before it is handed down.
+_WRITE_SIZE = 65_536
+# What a goodbye may take when the channel below is congested, in seconds.
+_GOODBYE = 0.1
+
+
+async def encrypted(
+    carrier: Carrier,
+    context: ssl.SSLContext,
+    server_hostname: str | None,
+    timeout: float | None,
+) -> TLSChannel:
+    """Shake hands over `carrier`, which is closed if that fails.
+
+    Raises:
+        ConnectTimeout, ConnectError: as `ByteChannel.start_tls`.
+    """
+    channel = None
+    try:
+        channel = TLSChannel(carrier, context, server_hostname)
+        await channel.shake_hands(timeout)
+    except TimeoutException as exc:
+        raise handshake_timed_out(server_hostname, timeout) from exc
+    except TransportError as exc:
+        # Below it was "receiving failed: …"; here the handshake did, and for that reason.
+        cause = exc.__cause__ or exc
+        raise handshake_failed(server_hostname, cause) from exc
+    # A host that the context cannot check is a ValueError: none given, or one that is no name.
+    except (OSError, ValueError) as exc:
+        raise handshake_failed(server_hostname, exc) from exc
+    else:
+        channel.ready = True
+        return channel
+    finally:
+        if channel is None or not channel.ready:
+            carrier.close()
+
+
+class TLSChannel(Carrying):
+    """An encrypted connection. Owns the channel below it."""
+
+    __slots__ = (
+        "_arrived",
+        "_carrier",
+        "_closed",
+        "_incoming",
+        "_lock",
+        "_outgoing",
+        "_sending",
+        "_ssl",
+        "ready",
+    )
+
+    def __init__(
+        self, carrier: Carrier, context: ssl.SSLContext, server_hostname: str | None
+    ) -> None:
+        # Objects over memory do not ask for this themselves, as OpenSSL's sockets do.
+        if context.check_hostname and not server_hostname:
+            raise ValueError("check_hostname requires server_hostname")
+        self._carrier = carrier
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._ssl = context.wrap_bio(
+            self._incoming, self._outgoing, server_hostname=server_hostname
+        )
+        self._lock = threading.Lock()
+        self._sending = threading.Lock()
+        self._arrived: bytes | None = None
+        self._closed = False
+        self.ready = False
+
+    async def shake_hands(self, timeout: float | None) -> None:
+        """The handshake, all of it within `timeout`.
+
+        Raises:
+            TimeoutException, TransportError, ssl.SSLError: it took too long, or failed.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise read_timed_out(timeout)
+            try:
+                self._ssl.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._flush(left)
+                await self._receive(left)
+            except ssl.SSLError:
+                # The alert tells the server why.
+                with contextlib.suppress(TransportError):
+                    await self._flush(_GOODBYE)
+                raise
+            else:
+                return await self._flush(left)
+
+    async def read(self, max_bytes: int, timeout: float | None) -> bytes:
+        while not self._closed:
+            data = self.read_available(max_bytes)
+            if data is not None:
+                return data
+            await self._answer_below(timeout)
+            await self._receive(timeout)
+        raise read_closed()
+
+    def read_nowait(self, max_bytes: int) -> bytes | None:
+        while not self._closed:
+            data = self.read_available(max_bytes)
+            if data is not None:
+                return data
+            below = self._carrier.read_nowait(_READ_SIZE)
+            if below is None:
+                return None
+            self._feed(below)
+        raise read_closed()
+
+    def read_available(self, max_bytes: int) -> bytes | None:
+        """What can be decrypted without receiving more; `b""` at the end, None if there is nothing."""
+        arrived = self._arrived
+        if arrived is not None:
+            # The end of the stream stays the end.
+            self._arrived = arrived[max_bytes:] or None if arrived else arrived
+            return arrived[:max_bytes]
+        # Asking OpenSSL for what it cannot have costs an exception.
+        if not self._incoming.pending and not self._incoming.eof and not self._ssl.pending():
+            return None
+        with self._lock:
+            return self._decrypt(max_bytes)
+
+    def _decrypt(self, max_bytes: int) -> bytes | None:
+        """As many records as are there, up to `max_bytes`."""
+        parts: list[bytes] = []
+        room = max_bytes
+        while room:
+            try:
+                part = self._ssl.read(room)
+            except ssl.SSLWantReadError:
+                break
+            except ssl.SSLEOFError:
+                # Closed without a goodbye. The framing of HTTP tells whether something is missing.
+                part = b""
+            except ssl.SSLError as exc:
+                if parts:
+                    break  # The error comes again, after what was good.
+                raise read_failed(exc) from exc
+            if not part:
+                if not parts:
+                    self._arrived = b""
+                    return b""
+                break
+            parts.append(part)
+            room -= len(part)
+            if not self._incoming.pending:
+                break
+        if len(parts) == 1:
+            return parts[0]
+        return b"".join(parts) if parts else None
+
+    async def write(self, data: bytes, timeout: float | None) -> None:
+        rest: bytes | memoryview = data
+        while rest:
+            rest = await self._encrypt(rest, timeout)
+            await self._flush(timeout)
+
+    async def _encrypt(self, data: bytes | memoryview, timeout: float | None) -> bytes | memoryview:
+        """Encrypt the beginning of `data`; what remains of it."""
+        while not self._closed:
+            try:
+                with self._lock:
+                    written = self._ssl.write(data)
+                    if written == len(data):
+                        return b""
+                    # OpenSSL takes one record at a time.
+                    data = memoryview(data)[written:]
+                    while data and self._outgoing.pending < _WRITE_SIZE:
+                        data = data[self._ssl.write(data) :]
+                    return data
+            except ssl.SSLWantReadError:
+                # The server negotiates anew (TLS 1.2) and must be heard first.
+                await self._flush(timeout)
+                await self._hear(timeout)
+            except OSError as exc:
+                raise write_failed(exc) from exc
+        raise write_closed()
+
+    async def _hear(self, timeout: float | None) -> None:
+        try:
+            await self._receive(timeout)
+        except TimeoutException as exc:
+            raise WriteTimeout(str(exc)) from exc
+        except TransportError as exc:
+            raise WriteError(str(exc)) from exc
+
+    async def write_some(self, data: memoryview, timeout: float | None) -> int:
+        if self._arrived is not None or self._ssl.pending():
+            return 0
+        rest = await self._encrypt(data[:_WRITE_SIZE], timeout)
+        taken = min(len(data), _WRITE_SIZE) - len(rest)
+        with self._lock:
+            ciphertext = memoryview(self._outgoing.read())
+        while ciphertext:
+            sent = await self._carrier.write_some(ciphertext, timeout)
+            ciphertext = ciphertext[sent:]
+            # What arrived may be OpenSSL's business alone, such as a session ticket.
+            try:
+                if not sent and self._has_answer():
+                    return 0
+            except ReadError as exc:
+                raise WriteError(str(exc)) from exc
+        return taken
+
+    def _has_answer(self) -> bool:
+        """Whether the peer said or ended something; it is kept for the next read.
+
+        Raises:
+            ReadError: the connection broke.
+        """
+        arrived = self.read_nowait(_READ_SIZE)
+        if arrived is None:
+            return False
+        self._arrived = arrived + (self._arrived or b"")
+        return True
+
+    async def _flush(self, timeout: float | None) -> None:
+        """Send what OpenSSL wants to have sent."""
+        while self._outgoing.pending and self._sending.acquire(blocking=False):
+            try:
+                with self._lock:
+                    ciphertext = self._outgoing.read()
+                await self._carrier.write(ciphertext, timeout)
+            finally:
+                self._sending.release()
+
+    async def _answer_below(self, timeout: float | None) -> None:
+        """Send what reading gave rise to: a new key's acknowledgement, a new handshake."""
+        if self._outgoing.pending:
+            # If it cannot be sent, receiving will say more about why.
+            with contextlib.suppress(WriteError, WriteTimeout):
+                await self._flush(timeout)
+
+    async def _receive(self, timeout: float | None) -> None:
+        self._feed(await self._carrier.read(_READ_SIZE, timeout))
+
+    def _feed(self, ciphertext: bytes) -> None:
+        with self._lock:
+            if ciphertext:
+                self._incoming.write(ciphertext)
+            else:
+                self._incoming.write_eof()
+
+    def close(self) -> None:
+        self._closed = True
+        self._carrier.close()
+
+    async def aclose(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            # The server's goodbye is not waited for: that is what is wanted, and no error.
+            with contextlib.suppress(OSError, ValueError), self._lock:
+                self._ssl.unwrap()
+            with contextlib.suppress(TransportError):
+                await self._flush(_GOODBYE)
+                await self._carrier.aclose()
+        finally:
+            self._carrier.close()
+
+    def stale(self) -> bool:
+        if self._closed or self._arrived is not None or self._ssl.pending():
+            return True
+        if not self._carrier.stale():
+            return False
+        # What has arrived may be OpenSSL's business alone, such as a session ticket.
+        try:
+            return self._has_answer()
+        except ReadError:
+            return True
+
+    def info(self, name: str) -> Any:
+        if name == "ssl_object":
+            return self._ssl
+        if name == "is_readable":
+            return self.stale()
+        return self._carrier.info(name)
