@@ -85,7 +85,9 @@ def blocking(demo: Demo, inventory: str, orders: str) -> None:
             response = client.get("v1/stock/apple")
             demo.show(timeline)
             demo.expect("the redirect led to /stock/apple", response.url.path == "/stock/apple")
-            demo.expect("the history tells the 308", [r.status_code for r in response.history] == [308])
+            demo.expect(
+                "the history tells the 308", [r.status_code for r in response.history] == [308]
+            )
 
         def login(timeline: Timeline) -> None:
             response = client.get("levels")
@@ -105,7 +107,9 @@ def blocking(demo: Demo, inventory: str, orders: str) -> None:
             demo.expect("the total deadline of 0.25 s ended it", ended)
 
         def order(timeline: Timeline) -> None:
-            response = client.post(f"{orders}/orders", json={"item": "pear", "quantity": 2}, auth=None)
+            response = client.post(
+                f"{orders}/orders", json={"item": "pear", "quantity": 2}, auth=None
+            )
             demo.show(timeline)
             told = response.json()
             print("  and inside the service orders:")
@@ -159,7 +163,11 @@ def main() -> int:
         blocking(demo, inventory, orders)
         asyncio.run(asynchronous(demo, inventory))
     if demo.failures:
-        print(f"\ndemo: FAILED, {len(demo.failures)} of {demo.calls} checks:", *demo.failures, sep="\n  ")
+        print(
+            f"\ndemo: FAILED, {len(demo.failures)} of {demo.calls} checks:",
+            *demo.failures,
+            sep="\n  ",
+        )
         return 1
     print(f"\ndemo: success, {demo.calls} checks passed")
     return 0

@@ -63,7 +63,9 @@ class Inventory(Service):
     def reserve(self, headers: dict[str, str], wanted: dict[str, object]) -> Answer:
         """One reservation per Idempotency-Key, however often it is asked for."""
         key = headers.get("idempotency-key", secrets.token_hex(8))
-        made = self._reservations.setdefault(key, {"reservation": len(self._reservations) + 1, **wanted})
+        made = self._reservations.setdefault(
+            key, {"reservation": len(self._reservations) + 1, **wanted}
+        )
         return Answer(201, made)
 
     def challenge(self, method: str, headers: dict[str, str]) -> Answer | None:

@@ -26,7 +26,9 @@ def make_client(inventory: str, transport: scallion.BaseTransport | None = None)
     return scallion.Client(
         base_url=inventory,
         transport=transport,
-        pipeline=watched(scallion.service_stack(total=5.0, auth=scallion.DigestAuth("orders", "correct horse"))),
+        pipeline=watched(
+            scallion.service_stack(total=5.0, auth=scallion.DigestAuth("orders", "correct horse"))
+        ),
     )
 
 
@@ -45,7 +47,11 @@ def place_order(client: scallion.Client, item: str, quantity: int) -> dict[str, 
         json={"item": item, "quantity": quantity},
         headers={"Idempotency-Key": str(uuid.uuid4())},
     )
-    return {"order": reserved.raise_for_status().json()["reservation"], "item": item, "quantity": quantity}
+    return {
+        "order": reserved.raise_for_status().json()["reservation"],
+        "item": item,
+        "quantity": quantity,
+    }
 
 
 class Orders(Service):

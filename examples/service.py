@@ -45,7 +45,11 @@ class Service:
                 status, content, extra = service.answer(self.command, self.path, headers, body)
                 payload = content if isinstance(content, bytes) else json.dumps(content).encode()
                 self.send_response(status)
-                extra = {"Content-Type": "application/json", **extra, "Content-Length": str(len(payload))}
+                extra = {
+                    "Content-Type": "application/json",
+                    **extra,
+                    "Content-Length": str(len(payload)),
+                }
                 for name, value in extra.items():
                     self.send_header(name, value)
                 self.end_headers()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Authentication", "BasicAuth", "FunctionAuth", "basic_credentials", "build_auth"]
 
 _OPTION = "scallion.Authentication"
+# What a call says about all its requests; in httpx `follow_redirects=` is one of these.
+_INHERITED = ("timeout", "scallion.Redirects")
 _FLOWS = frozenset({"async_auth_flow", "auth_flow", "sync_auth_flow"})
 
 
@@ -107,11 +109,12 @@ class Authentication(Layer):
     An `Auth` with an `around` of its own is called as if it were this layer; any other has its flow
     driven: each response is read before the next request is sent, `response.history` lists the
     earlier ones, and what the flow raises goes to the caller. Requests that the flow adds, for a
-    token say, inherit deadline, observers and timeouts from the request where they have none.
+    token say, inherit deadline, observers, timeouts and `follow_redirects` where they have none.
 
     A request whose body cannot be sent again is not: the caller receives the challenge (401, say) as
     its answer, and the request's observers an `auth.not_replayable`. httpx raises StreamConsumed.
 
+    Once a redirect has led to another origin (`request.credentials_allowed`), no credentials are added.
     Without any auth, a user and password in the URL are sent as `BasicAuth`; without those the layer
     costs nothing.
 
@@ -121,10 +124,9 @@ class Authentication(Layer):
     Request extension `"scallion.Authentication"`: an `Auth` for one request, or None for no
     authentication. `option_for` makes it.
 
-    Order: inside retries in a stack for services, so that every attempt carries fresh credentials,
-    and inside redirects, which then withhold them from other origins by `option_for(None)`. The
-    compatible stack has it outside redirects, as httpx has: a redirect then keeps the header it was
-    given unless it leaves the origin, and a challenge of the last hop is answered at the first.
+    Order: in a stack for services inside retries, so that every attempt carries fresh credentials; the
+    compatible stack has it outside redirects, as httpx has, so that one login covers the whole chain.
+    Inside redirects it logs in at each hop of the first request's origin, and at no other.
     """
 
     option: ClassVar[str | None] = _OPTION
@@ -139,7 +141,7 @@ class Authentication(Layer):
 
     def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]:
         auth: Any = request.extensions.get(_OPTION, self.auth)
-        if auth is None:
+        if auth is None or not request.credentials_allowed:
             if not request.url.userinfo:
                 return call_next(request)
             auth = BasicAuth(request.url.username, request.url.password)
@@ -219,8 +221,9 @@ def _adopted(auth: object, outgoing: object, request: Request) -> Request:
             outgoing.deadline = request.deadline
         if not outgoing.observers:
             outgoing.observers = request.observers
-        if "timeout" in request.extensions:
-            outgoing.extensions.setdefault("timeout", request.extensions["timeout"])
+        for option in _INHERITED:
+            if option in request.extensions:
+                outgoing.extensions.setdefault(option, request.extensions[option])
     return outgoing
 
 

@@ -113,6 +113,8 @@ class Redirects(Layer):
                 if len(history) >= limit:
                     raise TooManyRedirects("Exceeded maximum allowed redirects.", request=request)
                 following = next_request(request, response, self.sensitive, self.cookies)
+                if _leaves(request.url, following.url):
+                    following.credentials_allowed = False
                 if following.stream is request.stream and not request.replayable:
                     raise StreamConsumed(
                         f"The server redirected with {response.status_code}, which sends the body again, and this "
@@ -189,7 +191,7 @@ def _location(request: Request, response: Response) -> URL:
 def _headers(request: Request, url: URL, sensitive: frozenset[str], *, bodiless: bool) -> Headers:
     headers = Headers(request.headers)
     if url.origin_key != request.url.origin_key:
-        if not _upgrade(request.url, url):
+        if _leaves(request.url, url):
             for name in sensitive:
                 headers.pop(name, None)
         headers["Host"] = url.host_header.decode("ascii")
@@ -200,10 +202,8 @@ def _headers(request: Request, url: URL, sensitive: frozenset[str], *, bodiless:
     return headers
 
 
-def _upgrade(old: URL, new: URL) -> bool:
-    """Whether the step only adds TLS: the same host, from http on port 80 to https on port 443."""
-    return (
-        old.host == new.host
-        and (old.origin_key[0], old.origin_key[2]) == ("http", 80)
-        and (new.origin_key[0], new.origin_key[2]) == ("https", 443)
-    )
+def _leaves(old: URL, new: URL) -> bool:
+    """Whether a step leads to another origin, and does more than add TLS on the default ports."""
+    if old.origin_key == new.origin_key:
+        return False
+    return (*old.origin_key, *new.origin_key) != ("http", old.origin_key[1], 80, "https", old.origin_key[1], 443)

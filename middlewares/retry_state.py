@@ -76,7 +76,8 @@ class FullJitter:
         # The exponent is bounded, for a float would overflow after a thousand tries.
         doublings = min(retry_state.attempt_number - 1, 64)
         share: float = random()
-        return share * min(self.cap, self.base * 2.0**doublings)
+        bound: float = min(self.cap, self.base * 2.0**doublings)
+        return share * bound
 
     def __repr__(self) -> str:
         return f"FullJitter(base={self.base}, cap={self.cap})"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Container
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scallion.pipeline.layer import Layer
@@ -19,7 +20,7 @@ from .redaction import SECRET_NAMES, redact_url, redact_value, secret_names
 from .retry_state import attempt_of
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span, SpanKind, Tracer, TracerProvider
+    from opentelemetry.trace import Span, Tracer, TracerProvider
 
 __all__ = ["AttemptTracing", "Tracing", "TracingOption"]
 
@@ -41,12 +42,12 @@ class TracingOption:
     enabled: bool = True
 
 
-class _CallEvents:
-    """An observer that writes events onto the span of the whole call, and counts its attempts.
+class _Events:
+    """An observer that writes events onto a span, and counts the attempts within it.
 
     Attributes:
         sends: Attempts begun.
-        is_over: Whether the call has returned; a request that inherited this observer may live on.
+        is_over: Whether the span has ended; a request that inherited this observer may live on.
     """
 
     __slots__ = ("is_over", "secrets", "sends", "span")
@@ -64,15 +65,10 @@ class _CallEvents:
             self.span.add_event(event, redacted)
 
 
-class _AttemptEvents(_CallEvents):
-    """The same for one attempt; its events do not show on the call's span as well."""
-
-    __slots__ = ()
-
-
 @dataclass(frozen=True, repr=False)
 class _Tracing(Layer):
     option: ClassVar[str | None] = _OPTION
+    _per_attempt: ClassVar[bool]
 
     secrets: Collection[str] = SECRET_NAMES
     tracer_provider: TracerProvider | None = None
@@ -93,26 +89,31 @@ class _Tracing(Layer):
         """
         return {_OPTION: TracingOption(template, enabled)}
 
-    def _tracer_for(self, request: Request) -> Tracer | None:
-        """What makes spans, or None if nothing would record them."""
+    def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]:
+        # Cases: not this request; spans are recorded; they are not, and the context is passed on.
         option = request.extensions.get(_OPTION)
         if option is not None and not option.enabled:
-            return None
-        if self._tracer:
-            return self._tracer[0]
-        from opentelemetry import trace
+            return call_next(request)
+        tracer = self._tracer[0] if self._tracer else self._look_for_tracer()
+        if tracer is not None:
+            return self._observe(tracer, request, call_next)
+        if self._per_attempt:
+            _pass_on(request)
+        return call_next(request)
 
+    def _look_for_tracer(self) -> Tracer | None:
+        """What makes spans, or None as long as nothing would record them."""
+        trace = _trace()
         provider = self.tracer_provider or trace.get_tracer_provider()
         # Cases: none has been set so far; one that will never record; a real one, which stays.
         if isinstance(provider, (trace.ProxyTracerProvider, trace.NoOpTracerProvider)):
             return None
-        tracer = provider.get_tracer("scallion", _version(), schema_url=_SCHEMA)
+        tracer: Tracer = provider.get_tracer("scallion", _version(), schema_url=_SCHEMA)
         self._tracer.append(tracer)
         return tracer
 
-    def _start(
-        self, tracer: Tracer, request: Request, prefix: str, kind: SpanKind, resent: int
-    ) -> Span:
+    def _start(self, tracer: Tracer, request: Request) -> Span:
+        """The span, its first attributes being what samplers decide by."""
         method = request.method
         url = request.url
         attributes: dict[str, str | int] = {
@@ -120,7 +121,7 @@ class _Tracing(Layer):
             "server.address": url.host,
             "url.full": redact_url(url, self.secrets),
         }
-        name = method
+        name = method if self._per_attempt else f"HTTP {method}"
         if method not in _KNOWN_METHODS:
             attributes["http.request.method"] = "_OTHER"
             attributes["http.request.method_original"] = method
@@ -132,20 +133,25 @@ class _Tracing(Layer):
         if option is not None and option.template is not None:
             attributes["url.template"] = option.template
             name = f"{name} {option.template}"
-        if resent:
+        kinds = _trace().SpanKind
+        if not self._per_attempt:
+            return tracer.start_span(name, kind=kinds.INTERNAL, attributes=attributes)
+        if resent := _resent(request):
             attributes["http.request.resend_count"] = resent
-        return tracer.start_span(prefix + name, kind=kind, attributes=attributes)
+        return tracer.start_span(name, kind=kinds.CLIENT, attributes=attributes)
 
-    async def _observe(self, request: Request, call_next: Next, events: _CallEvents) -> Response:
-        """Send `request` while the span of `events` is the current one; end it with the headers."""
-        from opentelemetry import context, propagate, trace
+    async def _observe(self, tracer: Tracer, request: Request, call_next: Next) -> Response:
+        """Send `request` while a span is the current one; end it with the headers."""
+        from opentelemetry import context, propagate
 
-        span = events.span
+        span = self._start(tracer, request)
+        events = _Events(span, self.secrets)
         observers = request.observers
-        token = context.attach(trace.set_span_in_context(span))
+        token = context.attach(_trace().set_span_in_context(span))
         try:
-            if isinstance(events, _AttemptEvents):
-                others = (other for other in observers if not isinstance(other, _CallEvents))
+            if self._per_attempt:
+                # What happens within an attempt does not show on the call's span as well.
+                others = (other for other in observers if not isinstance(other, _Events))
                 request.observers = (*others, events)
                 propagate.inject(request.headers)
             else:
@@ -193,14 +199,7 @@ class Tracing(_Tracing):
     further out. Inside retries there would be no one span that holds the attempts together.
     """
 
-    def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]:
-        tracer = self._tracer_for(request)
-        if tracer is None:
-            return call_next(request)
-        from opentelemetry.trace import SpanKind
-
-        span = self._start(tracer, request, "HTTP ", SpanKind.INTERNAL, 0)
-        return self._observe(request, call_next, _CallEvents(span, self.secrets))
+    _per_attempt: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -230,26 +229,23 @@ class AttemptTracing(_Tracing):
     what the server took, and the server's span becomes the child of the right attempt.
     """
 
-    def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]:
-        tracer = self._tracer_for(request)
-        if tracer is None:
-            _pass_on(request)
-            return call_next(request)
-        from opentelemetry.trace import SpanKind
+    _per_attempt: ClassVar[bool] = True
 
-        span = self._start(tracer, request, "", SpanKind.CLIENT, _resent(request))
-        return self._observe(request, call_next, _AttemptEvents(span, self.secrets))
+
+@cache
+def _trace() -> Any:
+    """opentelemetry.trace, without the cost of an import statement."""
+    from opentelemetry import trace
+
+    return trace
 
 
 def _pass_on(request: Request) -> None:
     """Inject the context that the program was called in, if there is one."""
-    option = request.extensions.get(_OPTION)
-    if option is not None and not option.enabled:
-        return
-    from opentelemetry import propagate, trace
+    current = _trace().get_current_span()
+    if current is not _trace().INVALID_SPAN and current.get_span_context().is_valid:
+        from opentelemetry import propagate
 
-    current = trace.get_current_span()
-    if current is not trace.INVALID_SPAN and current.get_span_context().is_valid:
         propagate.inject(request.headers)
 
 
@@ -257,7 +253,7 @@ def _resent(request: Request) -> int:
     """How many attempts of the call came before this one."""
     # The last one: a `response.next_request` may have inherited those of an earlier call.
     for observer in reversed(request.observers):
-        if isinstance(observer, _CallEvents) and not observer.is_over:
+        if isinstance(observer, _Events) and not observer.is_over:
             observer.sends += 1
             return observer.sends - 1
     return attempt_of(request) - 1
@@ -276,10 +272,9 @@ def _finish(span: Span, response: Response) -> None:
 
 def _fail(span: Span, kind: str, description: str | None) -> None:
     if span.is_recording():
-        from opentelemetry.trace import Status, StatusCode
-
+        trace = _trace()
         span.set_attribute("error.type", kind)
-        span.set_status(Status(StatusCode.ERROR, description))
+        span.set_status(trace.Status(trace.StatusCode.ERROR, description))
 
 
 def _attribute(value: object, secrets: Container[str]) -> str | bool | int | float:

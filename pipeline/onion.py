@@ -11,15 +11,27 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Protocol, TypeAlias
+from functools import partial
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from .errors import MiddlewareError
 from .request import Request
 from .response import Response
 from .runtime import Event, Runtime, run
 
-__all__ = ["Middleware", "Next", "Send", "SyncMiddleware", "SyncNext", "compose", "name_of"]
+__all__ = [
+    "Middleware",
+    "Next",
+    "Send",
+    "SyncMiddleware",
+    "SyncNext",
+    "SyncRuntime",
+    "check_middleware",
+    "compose",
+    "name_of",
+]
 
+T = TypeVar("T")
 Send: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
@@ -43,14 +55,31 @@ class Next:
         return self._send(request)
 
 
+class SyncRuntime:
+    """Time and waiting for a plain `def` middleware."""
+
+    __slots__ = ("_runtime", "clock")
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.clock = runtime.clock
+
+    def sleep(self, seconds: float) -> None:
+        run(_await(self._runtime.sleep(seconds)))
+
+
 class SyncNext:
-    """The rest of the onion for a plain `def` middleware: call it, get the response."""
+    """The rest of the onion for a plain `def` middleware: call it, get the response.
+
+    Attributes:
+        runtime: `clock()` and `sleep(seconds)`; tests replace them together with the client's.
+    """
 
     __slots__ = ("_send", "runtime")
 
     def __init__(self, send: Send, runtime: Runtime) -> None:
         self._send = send
-        self.runtime = runtime
+        self.runtime = SyncRuntime(runtime)
 
     def __call__(self, request: Request) -> Response:
         return run(_await(self._send(request)))
@@ -64,13 +93,13 @@ class Middleware(Protocol):
     `colourless = True`, to tell it from a sync middleware.
     """
 
-    def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]: ...
+    def __call__(self, request: Request, call_next: Next, /) -> Awaitable[Response]: ...
 
 
 class SyncMiddleware(Protocol):
     """A plain function as a layer, for `Client` only."""
 
-    def __call__(self, request: Request, call_next: SyncNext) -> Response: ...
+    def __call__(self, request: Request, call_next: SyncNext, /) -> Response: ...
 
 
 def compose(
@@ -99,12 +128,18 @@ def compose(
 
 def name_of(middleware: object) -> str:
     """What errors and pictures call a layer: its class's name, or the function's own."""
+    while isinstance(middleware, partial):
+        middleware = middleware.func
     name = getattr(middleware, "__name__", None)
     return name if isinstance(name, str) else type(middleware).__name__
 
 
-def _layer(middleware: Any, send: Send, runtime: Runtime, *, strict: bool) -> Send:
-    # Cases: one of ours that is trusted to return a response; a coroutine function; a plain function.
+def check_middleware(middleware: object) -> None:
+    """Refuse what cannot be a layer.
+
+    Raises:
+        TypeError: it is a class, or not callable; the message says what to write.
+    """
     if inspect.isclass(middleware):
         raise TypeError(
             f"{middleware.__name__} is a class: a pipeline holds instances, so write {middleware.__name__}()"
@@ -113,21 +148,31 @@ def _layer(middleware: Any, send: Send, runtime: Runtime, *, strict: bool) -> Se
         raise TypeError(
             f"{middleware!r} is no middleware: it must be callable as (request, call_next)"
         )
-    trusted = getattr(type(middleware), "colourless", False)
+
+
+def _layer(middleware: Any, send: Send, runtime: Runtime, *, strict: bool) -> Send:
+    # Cases: one of ours, trusted to return a response; a coroutine function; a stranger's layer without
+    # colour; a plain function.
+    check_middleware(middleware)
+    colourless = getattr(type(middleware), "colourless", False)
+    asynchronous = _is_async(middleware)
     if strict:
-        return _strict(middleware, send, runtime, plain=not trusted and not _is_async(middleware))
-    if trusted:
-        call_next = Next(send, runtime)
+        return _strict(middleware, send, runtime, plain=not colourless and not asynchronous)
+    call_next = Next(send, runtime)
+    if colourless and type(middleware).__module__.partition(".")[0] == "scallion":
         return lambda request: middleware(request, call_next)
-    if _is_async(middleware):
-        return _checked(middleware, Next(send, runtime))
-    return _checked(_from_plain(middleware, runtime), Next(send, runtime))
+    if asynchronous:
+        return _checked(middleware, call_next)
+    if colourless:
+        return _passed_on(middleware, call_next)
+    return _checked(_from_plain(middleware, runtime), call_next)
 
 
 def _is_async(middleware: Any) -> bool:
-    function = middleware.func if hasattr(middleware, "func") else middleware
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004
+    while isinstance(middleware, partial):
+        middleware = middleware.func
+    return inspect.iscoroutinefunction(middleware) or inspect.iscoroutinefunction(
+        getattr(middleware, "__call__", None)  # noqa: B004
     )
 
 
@@ -139,14 +184,15 @@ def _from_plain(middleware: Any, runtime: Runtime) -> Middleware:
         )
 
     async def adapted(request: Request, call_next: Next) -> Response:
-        response: Response = middleware(request, SyncNext(call_next._send, runtime))  # noqa: SLF001
+        following = SyncNext(call_next._send, call_next.runtime)  # noqa: SLF001
+        response: Response = middleware(request, following)
         return response
 
     adapted.__name__ = name_of(middleware)
     return adapted
 
 
-async def _await(awaitable: Awaitable[Response]) -> Response:
+async def _await(awaitable: Awaitable[T]) -> T:
     return await awaitable
 
 
@@ -160,7 +206,26 @@ def _checked(middleware: Middleware, call_next: Next) -> Send:
     return send
 
 
+def _passed_on(middleware: Middleware, call_next: Next) -> Send:
+    def send(request: Request) -> Awaitable[Response]:
+        awaitable = middleware(request, call_next)
+        if not hasattr(awaitable, "__await__"):
+            raise MiddlewareError(
+                f"{name_of(middleware)} is colourless, and returned {awaitable!r} instead of something to await: "
+                "such a layer returns what `call_next(request)` gave it, or a coroutine of its own"
+            )
+        return awaitable
+
+    return send
+
+
 def _no_response(middleware: object, returned: object) -> MiddlewareError:
+    if inspect.iscoroutine(returned):
+        returned.close()
+        return MiddlewareError(
+            f"{name_of(middleware)} returned the coroutine {returned.__qualname__} instead of a Response: "
+            "make it `async def`, and await"
+        )
     return MiddlewareError(
         f"{name_of(middleware)} returned {returned!r} instead of a Response: a middleware returns what "
         "`await call_next(request)` gave it, or a Response of its own"

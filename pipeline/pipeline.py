@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, TypeVar
 
-from .layer import Layer
-from .onion import Middleware, Send, SyncMiddleware, compose, name_of
+from .onion import Middleware, Send, SyncMiddleware, check_middleware, compose, name_of
 from .runtime import Runtime
 
 __all__ = ["AnyMiddleware", "PER_ATTEMPT", "PER_CALL", "Pipeline", "Slot"]
 
 AnyMiddleware = Middleware | SyncMiddleware
 L = TypeVar("L")
+_CALLABLES = (BuiltinFunctionType, FunctionType, MethodType, partial)
 
 
 class Slot:
     """A named place for a user's own layers; it sends nothing through itself."""
-
-    __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -27,6 +27,7 @@ class Slot:
         return f"<slot: {self.name}>"
 
     def __reduce__(self) -> str:
+        # Copies and pickles are the slot itself.
         return "PER_CALL" if self is PER_CALL else "PER_ATTEMPT"
 
 
@@ -37,7 +38,8 @@ PER_ATTEMPT = Slot("per attempt")
 class Pipeline:
     """An ordered tuple of layers, first = outermost, with two slots for layers of your own.
 
-    Editing returns a new pipeline; clients made before keep theirs.
+    Immutable: editing returns a new pipeline, and clients made before keep theirs. Two are equal if
+    their layers are.
 
     Args:
         layers: The layers, and the slots `PER_CALL` and `PER_ATTEMPT` where they shall be. A slot that
@@ -45,6 +47,10 @@ class Pipeline:
 
     Attributes:
         layers: What was given, slots included.
+
+    Raises:
+        TypeError: a layer is a class, or cannot be called.
+        ValueError: a slot stands there twice, or per attempt outside per call.
     """
 
     __slots__ = ("_strict", "layers")
@@ -52,15 +58,20 @@ class Pipeline:
     layers: tuple[AnyMiddleware | Slot, ...]
 
     def __init__(self, *layers: AnyMiddleware | Slot) -> None:
-        for slot in (PER_CALL, PER_ATTEMPT):
-            if layers.count(slot) > 1:
+        slots = [layer for layer in layers if isinstance(layer, Slot)]
+        for slot in slots:
+            if slots.count(slot) > 1:
                 raise ValueError(f"A pipeline has one slot {slot.name!r}, not several")
-        if PER_CALL not in layers:
+        if slots == [PER_ATTEMPT, PER_CALL]:
+            raise ValueError("The slot per call lies outside the slot per attempt: name PER_CALL first")
+        if PER_CALL not in slots:
             layers = (PER_CALL, *layers)
-        if PER_ATTEMPT not in layers:
+        if PER_ATTEMPT not in slots:
             layers = (*layers, PER_ATTEMPT)
-        self.layers = layers
-        self._strict = False
+        for layer in layers:
+            if not isinstance(layer, Slot):
+                check_middleware(layer)
+        self._set(layers, strict=False)
 
     # Editing
 
@@ -92,6 +103,8 @@ class Pipeline:
     def replace(self, target: type[Any], *layers: AnyMiddleware) -> Pipeline:
         """Put layers in the place of the layer of class `target`; errors as `before`."""
         at = self._index(target)
+        if isinstance(self.layers[at], Slot):
+            raise TypeError(f"{self.layers[at]!r} stays: give before() or after() the slot, or a layer here")
         return self._with((*self.layers[:at], *layers, *self.layers[at + 1 :]))
 
     def without(self, target: type[Any]) -> Pipeline:
@@ -100,15 +113,15 @@ class Pipeline:
 
     def strict(self) -> Pipeline:
         """The same pipeline, reporting each layer that loses a response. See `compose`."""
-        strict = self._with(self.layers)
-        strict._strict = True
+        strict = Pipeline(*self.layers)
+        strict._set(self.layers, strict=True)
         return strict
 
     # Asking
 
     def find(self, target: type[L]) -> L | None:
         """The outermost layer of class `target`, or None."""
-        for layer in self.layers:
+        for layer in self:
             if isinstance(layer, target):
                 return layer
         return None
@@ -137,7 +150,19 @@ class Pipeline:
         )
 
     def __hash__(self) -> int:
-        return hash((tuple(id(layer) for layer in self.layers), self._strict))
+        # Layers need not be hashable, and equal ones need not be the same.
+        return hash((tuple(type(layer) for layer in self.layers), self._strict))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(
+            f"A Pipeline cannot be changed ({name!r}): before(), after(), replace() and without() return new ones"
+        )
+
+    def __delattr__(self, name: str) -> None:
+        self.__setattr__(name, None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.layers, self._strict)
 
     def __repr__(self) -> str:
         return "\n".join(
@@ -156,8 +181,11 @@ class Pipeline:
 
     def _with(self, layers: tuple[AnyMiddleware | Slot, ...]) -> Pipeline:
         edited = Pipeline(*layers)
-        edited._strict = self._strict
-        return edited
+        return edited.strict() if self._strict else edited
+
+    def _set(self, layers: tuple[AnyMiddleware | Slot, ...], *, strict: bool) -> None:
+        object.__setattr__(self, "layers", layers)
+        object.__setattr__(self, "_strict", strict)
 
     def _index(self, target: type[Any] | Slot) -> int:
         for index, layer in enumerate(self.layers):
@@ -168,10 +196,15 @@ class Pipeline:
         raise LookupError(f"This pipeline has no {wanted}; it has: {names}")
 
 
+def _rebuild(layers: tuple[AnyMiddleware | Slot, ...], strict: bool) -> Pipeline:
+    pipeline = Pipeline(*layers)
+    return pipeline.strict() if strict else pipeline
+
+
 def _line(layer: object) -> str:
     if isinstance(layer, Slot):
         return f"-- {layer.name} --"
-    if isinstance(layer, Layer) or type(layer).__repr__ is not object.__repr__:
-        shown = repr(layer)
-        return name_of(layer) if shown.startswith("<function") else shown
-    return name_of(layer)
+    # Reprs of functions, methods and partials tell addresses, and what they hold.
+    if isinstance(layer, _CALLABLES) or type(layer).__repr__ is object.__repr__:
+        return name_of(layer)
+    return repr(layer)

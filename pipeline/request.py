@@ -58,6 +58,8 @@ class Request:
         extensions: Settings for layers and transports, for this request only.
         deadline: When the whole call must have ended, in seconds on the runtime's clock; None for never.
         observers: Called with the name and the fields of each event; they must not raise.
+        credentials_allowed: Whether layers may add the client's credentials; False once a redirect has led
+            to another origin.
 
     Raises:
         LocalProtocolError: the method is no token (RFC 9110 section 9.1).
@@ -72,6 +74,7 @@ class Request:
     extensions: dict[str, Any]
     deadline: float | None = None
     observers: tuple[Observer, ...] = ()
+    credentials_allowed: bool = True
 
     # Unset until the body has been read.
     _content: bytes
@@ -200,6 +203,8 @@ class Request:
 
     def inherit(self, other: Request) -> None:
         """Continue the call that `other` belongs to: its deadline, its observers, its very extensions."""
+        if not other.credentials_allowed:
+            self.credentials_allowed = False
         self.deadline = other.deadline
         self.observers = other.observers
         self.extensions = other.extensions

@@ -35,7 +35,7 @@ _KINDS = {
 # What cannot or must not travel: the stream, and extensions, which hold live connections.
 _UNPICKLED = frozenset({"extensions", "is_closed", "stream"})
 
-_PASSWORD = r"\A((?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//[^/?#:@]*):[^/?#]*@"
+_USERINFO = r"\A((?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//[^/?#:@]*):[^/?#]*@"
 
 
 class Response(ResponseBody):
@@ -315,4 +315,4 @@ class Response(ResponseBody):
 
 
 def _without_password(url: str) -> str:
-    return re.sub(_PASSWORD, r"\1:[secure]@", url)
+    return re.sub(_USERINFO, r"\1:[secure]@", url)

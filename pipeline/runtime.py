@@ -9,11 +9,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Awaitable, Coroutine, Hashable
+from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 __all__ = ["AsyncRuntime", "BlockingRuntime", "Event", "Runtime", "run"]
 
 T = TypeVar("T")
+
+# How asyncio, anyio, trio and sniffio say that no event loop runs.
+_NO_LOOP = (
+    "no running event loop",
+    "Not currently running on any asynchronous event loop",
+    "must be called from async context",
+    "unknown async library",
+)
+# Where what suspends is not the culprit itself, but was called by it.
+_LIBRARIES = frozenset({"anyio", "asyncio", "sniffio", "trio"})
 
 
 class Event(Protocol):
@@ -138,25 +149,62 @@ def run(coro: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that never suspends and return its result.
 
     Raises:
-        RuntimeError: it suspended, so something in it needs an event loop; it belongs in an
-            `AsyncClient`.
+        RuntimeError: it suspended, or asked for the running event loop; it belongs in an `AsyncClient`.
+            The message names the innermost function that did so.
     """
     try:
         awaited = coro.send(None)
     except StopIteration as stop:
         result: T = stop.value
         return result
-    culprit = _innermost(coro)
-    coro.close()
-    raise RuntimeError(
-        f"{culprit} suspended (it awaits {awaited!r}): it needs an event loop, so it belongs in an "
-        "AsyncClient; in a Client, wait through call_next.runtime"
+    except RuntimeError as error:
+        if str(error).startswith(_NO_LOOP):
+            culprit = _raiser(error.__traceback__)
+            raise _needs_a_loop(f"{culprit} needs an event loop ({error})") from error
+        raise
+    culprit = _suspender(coro)
+    failure = _needs_a_loop(f"{culprit} suspended (it awaits {awaited!r}), for which it needs an event loop")
+    _close(coro, failure)
+    raise failure
+
+
+def _needs_a_loop(what: str) -> RuntimeError:
+    return RuntimeError(
+        f"{what}: it belongs in an AsyncClient; in a Client, wait through call_next.runtime"
     )
 
 
-def _innermost(coro: Coroutine[Any, Any, Any]) -> str:
-    """The name of the coroutine at the bottom of the chain, the one that suspended."""
+def _close(coro: Coroutine[Any, Any, Any], failure: RuntimeError) -> None:
+    """Let `coro` clean up. What goes wrong there is told on `failure`."""
+    # Clean-up that suspends once more is pushed on, so that what lies further out cleans up too.
+    for _ in range(10):
+        try:
+            coro.close()
+        except Exception as error:  # noqa: BLE001  # the first failure is the one that matters
+            failure.add_note(f"Cleaning up failed too: {error!r}")
+        else:
+            break
+
+
+def _suspender(coro: Coroutine[Any, Any, Any]) -> str:
+    """The name of the innermost coroutine that awaits, event loop libraries' own left out."""
     inner: Any = coro
-    while (awaited := getattr(inner, "cr_await", None)) is not None and hasattr(awaited, "cr_code"):
-        inner = awaited
-    return getattr(inner, "__qualname__", repr(inner))
+    culprit: Any = coro
+    while (inner := getattr(inner, "cr_await", None)) is not None and hasattr(inner, "cr_frame"):
+        if inner.cr_frame is not None and not _is_library(inner.cr_frame.f_globals):
+            culprit = inner
+    return getattr(culprit, "__qualname__", repr(culprit))
+
+
+def _raiser(traceback: TracebackType | None) -> str:
+    """The same for an error's traceback."""
+    culprit = "something"
+    while traceback is not None:
+        if not _is_library(traceback.tb_frame.f_globals):
+            culprit = traceback.tb_frame.f_code.co_qualname
+        traceback = traceback.tb_next
+    return culprit
+
+
+def _is_library(module: dict[str, Any]) -> bool:
+    return str(module.get("__name__")).partition(".")[0] in _LIBRARIES

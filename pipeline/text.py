@@ -22,7 +22,6 @@ _PARAMETER = rf"(?:^|;)\s*([^=;\s]+)\s*=\s*({_QUOTED}|[^;]*)"
 
 # RFC 8288 section 3: a target between angle brackets, then parameters up to a comma outside quotes.
 _LINK = rf'<([^>]*)>((?:[^,"]|{_QUOTED})*)'
-_LINK_PARAMETER = rf";\s*([^=;\s]+)\s*=\s*({_QUOTED}|[^;]*)"
 
 
 @lru_cache(maxsize=256)
@@ -69,8 +68,14 @@ class TextDecoder:
         self._decoder = codecs.getincrementaldecoder(encoding)("replace")
 
     def feed(self, data: bytes) -> list[str]:
+        return self._decode(data, final=False)
+
+    def finish(self) -> list[str]:
+        return self._decode(b"", final=True)
+
+    def _decode(self, data: bytes, *, final: bool) -> list[str]:
         try:
-            text = self._decoder.decode(data)
+            text = self._decoder.decode(data, final)
         except UnicodeError:
             # UTF-16 or UTF-32 without a byte order mark: as in `bytes.decode`, this machine's order.
             family = codecs.lookup(self._encoding).name
@@ -78,11 +83,7 @@ class TextDecoder:
                 raise
             held: bytes = self._decoder.getstate()[0]
             self._decoder = codecs.getincrementaldecoder(f"{family}-{sys.byteorder[0]}e")("replace")
-            text = self._decoder.decode(held + data)
-        return [text] if text else []
-
-    def finish(self) -> list[str]:
-        text = self._decoder.decode(b"", True)
+            text = self._decoder.decode(held + data, final)
         return [text] if text else []
 
 
@@ -164,7 +165,7 @@ def parse_links(header: str) -> list[dict[str, str]]:
             "url": target.strip(" '\""),
             **{
                 name: _unquoted(value).strip(" '")
-                for name, value in re.findall(_LINK_PARAMETER, parameters)
+                for name, value in re.findall(_PARAMETER, parameters)
             },
         }
         for target, parameters in re.findall(_LINK, header)

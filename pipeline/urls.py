@@ -365,8 +365,8 @@ def with_trailing_slash(url: URL) -> URL:
 def merge_base(base: URL, url: URL | str) -> URL:
     """`url` if it is absolute; else `base` with the path and query of `url` appended to its own.
 
-    Unlike `join`, this never climbs: with base `https://example.org/api/`, both `users` and `/users` are
-    `https://example.org/api/users`.
+    Unlike with `join`, a leading slash does not lead to the root: at `https://example.org/api/`, both
+    `users` and `/users` are `https://example.org/api/users`.
 
     Args:
         base: Ends in a slash: see `with_trailing_slash`.
@@ -391,13 +391,8 @@ def _merge_text(base: URL, text: str) -> URL:
     # Cases: one plain path onto another, which is concatenation; anything else.
     scheme, userinfo, host, port, path, query, fragment = _parts(base)
     path = path or "/"
-    reference = plain_reference(text)
-    if (
-        reference is None
-        or not host
-        or path[-1] != "/"
-        or query is not None
-        or fragment is not None
-    ):
+    open_ended = bool(host) and path[-1] == "/" and query is None and fragment is None
+    reference = plain_reference(text) if open_ended else None
+    if reference is None:
         return _merge(base, URL(text))
     return _make(URL, (scheme, userinfo, host, port, path + reference[0], reference[1], None))

@@ -159,7 +159,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     value = getattr(import_module(home), name)
-    if getattr(value, "__module__", "").startswith("scallion."):
+    if (getattr(value, "__module__", None) or "").startswith("scallion."):
         # What is public here says so: in reprs, pickles and documents.
         value.__module__ = "scallion"
     globals()[name] = value

@@ -13,34 +13,18 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from typing import NamedTuple
 
 import h11
 
 from scallion.pipeline.errors import LocalProtocolError, RemoteProtocolError
 
+from .messages import END, MAX_HEAD, MAX_INTERIM, Head, RawHeaders, cut_short
+
 __all__ = ["END", "MAX_HEAD", "MAX_INTERIM", "H11Codec", "Head"]
-
-END = b""
-MAX_HEAD = 100 * 1024
-"""Bytes that a response's head may have."""
-MAX_INTERIM = 100
-"""Interim responses before the final one."""
-
-RawHeaders = list[tuple[bytes, bytes]]
 
 _NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")  # RFC 9110 section 5.6.2, token
 _BAD_VALUE = re.compile(rb"[\x00\r\n]")  # RFC 9110 section 5.5
 _TARGET = re.compile(rb"[\x21-\x7e]+")  # RFC 9112 section 3.2: no blanks, no control characters
-
-
-class Head(NamedTuple):
-    """A response's start line and fields, spelt and ordered as received."""
-
-    status: int
-    reason: bytes
-    version: bytes
-    headers: RawHeaders
 
 
 class H11Codec:
@@ -100,6 +84,17 @@ class H11Codec:
             message = _explain(method, target, headers) or str(error)
         # `from None`, and outside the except block: h11's message would quote the value.
         raise LocalProtocolError(message)
+
+    def resume(
+        self, method: bytes, target: bytes, headers: RawHeaders, *, sent: int, complete: bool
+    ) -> None:
+        """Take over a request that was sent elsewhere: its head, `sent` bytes of body, and its end if `complete`."""
+        self.start(method, target, headers, None)
+        assert self._h11 is not None
+        if sent:
+            self._h11.send_with_data_passthrough(h11.Data(data=_Sent(sent)))  # type: ignore[arg-type]
+        if complete:
+            self.finish()
 
     def data(self, chunk: bytes) -> bytes:
         """A piece of the body, framed.
@@ -238,10 +233,7 @@ class H11Codec:
             return None
         piece = self._pieces.popleft()
         if not piece:
-            raise RemoteProtocolError(
-                "The server closed the connection before the body was complete: "
-                f"received {self._expected - self._left} bytes of {self._expected}"
-            )
+            raise RemoteProtocolError(cut_short(self._expected - self._left, self._expected))
         if len(piece) > self._left:
             # Bytes after the message: the connection cannot be trusted with another exchange.
             self._keep = False
@@ -266,6 +258,16 @@ class H11Codec:
     def leftover(self) -> bytes:
         """What came after the head of a switched protocol (101, or 2xx to CONNECT)."""
         return self._h11.trailing_data[0] if self._h11 is not None else b""
+
+
+class _Sent:
+    """Bytes that are gone already; h11 only asks how many they are."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
 
 
 def _explain(method: bytes, target: bytes, headers: RawHeaders) -> str | None:

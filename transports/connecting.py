@@ -23,8 +23,8 @@ from scallion.pipeline.request import Request
 from scallion.pipeline.runtime import Runtime
 from scallion.pipeline.settings import Proxy
 
-from .codec import H11Codec, RawHeaders
 from .http11 import HTTP11Connection, Owner, remaining
+from .messages import RawHeaders
 from .network.base import ByteChannel, Network, SocketOption
 
 if TYPE_CHECKING:
@@ -210,6 +210,8 @@ async def _tunnel(
 ) -> None:
     """Ask the proxy for a tunnel (RFC 9110 section 9.3.6)."""
     authority = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode("ascii")
+    from .codec import H11Codec
+
     codec = H11Codec()
     headers = [(b"Host", authority), (b"Accept", b"*/*"), *_proxy_headers(proxy)]
     try:

@@ -28,7 +28,8 @@ from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import Runtime, run
 from scallion.pipeline.streams import AsyncByteStream, ByteStream, SyncByteStream
 
-from .codec import END, H11Codec, Head, RawHeaders
+from .fast_lane import FastLane
+from .messages import END, Head, RawHeaders
 from .network.base import ByteChannel
 
 __all__ = ["HTTP11Connection", "remaining"]
@@ -106,7 +107,7 @@ class HTTP11Connection:
         self.exchanges = 0
         self._runtime = runtime
         self._owner = owner
-        self._codec = H11Codec()
+        self._codec = FastLane()
         self._stream: Any = None
 
     def stale(self) -> bool:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from scallion.middlewares.auth import Authentication, BasicAuth, FunctionAuth, build_auth
+from scallion.middlewares.redirects import Redirects
 from scallion.pipeline.auth import Auth
 from scallion.pipeline.bodies import AsyncIteratorByteStream, IteratorByteStream
 from scallion.pipeline.errors import ConnectError
@@ -250,7 +251,8 @@ def test_requests_of_the_flow_inherit_what_bounds_the_call(drive: Drive) -> None
     A token's request keeps the deadline, the observers and the timeouts, and its own settings.
     """
     seen: list[str] = []
-    request = Request("GET", URL, extensions={"timeout": {"read": 1.0}, "target": b"*"})
+    inherited = {"timeout": {"read": 1.0}, **Redirects.option_for(follow=True)}
+    request = Request("GET", URL, extensions={**inherited, "target": b"*"})
     request.deadline = 2000.0
     request.observers = (lambda event, fields: seen.append(event),)
     world = World([Response(200, text="t1"), Response(200)])
@@ -259,7 +261,7 @@ def test_requests_of_the_flow_inherit_what_bounds_the_call(drive: Drive) -> None
 
     fetched = world.asked[0]
     assert (request.deadline, request.observers) == (fetched.deadline, fetched.observers)
-    assert {"timeout": {"read": 1.0}} == fetched.extensions
+    assert inherited == fetched.extensions
     assert "Token t1" == request.headers["authorization"]
     assert 1 == len(response.history)
 
@@ -541,6 +543,19 @@ def test_flows_can_be_driven_by_hand(drive: Drive) -> None:
         stepped.send(Response(200))
 
 
+def test_a_sync_flow_by_hand_reads_bodies() -> None:
+    """
+    sync_auth_flow gives auth_flow what it requires, without the layer.
+    """
+    request = Request("POST", URL, stream=IteratorByteStream(iter([b"abc"])))
+    flow = BodyReader().sync_auth_flow(request)
+
+    next(flow)
+    flow.send(open_response(401, b"from the body"))
+
+    assert ("3", "from the body") == (request.headers["x-length"], request.headers["authorization"])
+
+
 def test_an_error_can_be_thrown_into_a_flow(drive: Drive) -> None:
     """
     athrow raises inside the generator, which may answer with another request.
@@ -557,8 +572,8 @@ def test_an_error_can_be_thrown_into_a_flow(drive: Drive) -> None:
         flow = Second().async_auth_flow(Request("GET", URL))
         await anext(flow)
         second = await flow.athrow(LookupError("gone"))
-        with pytest.raises(StopAsyncIteration):
-            await flow.asend(Response(200))
+        with pytest.raises(ConnectError):
+            await flow.athrow(ConnectError("gone too"))
         return str(second.url)
 
     assert "http://second.example.org/" == drive(scenario)

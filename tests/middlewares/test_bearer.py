@@ -20,7 +20,7 @@ from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import run
 from support.colours import Drive
-from support.worlds import World, open_response, play
+from support.worlds import OpenStream, World, open_response, play
 
 URL = "http://example.org/"
 
@@ -252,6 +252,23 @@ def test_an_error_after_a_refusal_leaves_nothing_open(drive: Drive) -> None:
 
     with pytest.raises(LookupError, match="no login"):
         send(BearerAuth(Script("t1", LookupError("no login"))), World([refused]), drive)
+
+    assert refused.is_closed
+
+
+def test_a_refusal_that_breaks_off_is_closed(drive: Drive) -> None:
+    """
+    An error in reading the 401 reaches the caller and leaves nothing open.
+    """
+
+    class Torn(OpenStream):
+        async def __anext__(self) -> bytes:
+            raise OSError("torn")
+
+    refused = Response(401, stream=Torn())
+
+    with pytest.raises(OSError, match="torn"):
+        send(BearerAuth(Issuer()), World([refused]), drive)
 
     assert refused.is_closed
 

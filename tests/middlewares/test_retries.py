@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import ssl
-from collections.abc import Iterator
+import sys
 from typing import Any
 
 import pytest
@@ -60,9 +60,7 @@ def steady(*args: Any, **settings: Any) -> Retries:
 
 
 def unavailable(**headers: str) -> Response:
-    return Response(
-        503, headers={name.replace("_", "-"): value for name, value in headers.items()}
-    )
+    return Response(503, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
 def noted(request: Request) -> list[tuple[str, dict[str, Any]]]:
@@ -171,7 +169,7 @@ def refused_certificate(*, explicit: bool) -> ConnectError:
         except ssl.SSLError as cause:
             if explicit:
                 raise ConnectError("TLS failed") from cause
-            raise ConnectError("TLS failed")
+            raise ConnectError("TLS failed")  # noqa: B904  # the implicit chain is the case
     except ConnectError as error:
         return error
 
@@ -770,11 +768,8 @@ def test_layers_are_values() -> None:
 
 
 @pytest.fixture
-def without_tenacity(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    import sys
-
+def without_tenacity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tenacity", None)
-    yield
 
 
 @pytest.mark.usefixtures("without_tenacity")

@@ -362,6 +362,9 @@ class AsyncioChannel(Carrying, asyncio.BufferedProtocol):
         self._disarm()
         self._timer = self._loop.call_later(_LINGER, transport.abort)
 
+    def answered(self) -> bool:
+        return self._ended or bool(self._chunks)
+
     def stale(self) -> bool:
         return self._ended or bool(self._chunks)
 

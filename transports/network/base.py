@@ -42,17 +42,24 @@ class ByteChannel(Protocol):
             WriteError: the connection broke, or is closed.
         """
 
-    async def write_or_answer(self, data: bytes, timeout: float | None) -> bool:
-        """Send `data`, but give up as soon as the peer says something or closes.
+    async def write_or_answer(self, data: bytes, timeout: float | None) -> int:
+        """Send `data`, but stop as soon as the peer says something or closes.
 
-        A server may answer an upload before its end (RFC 9112 section 9.5). True when all of `data` was
-        sent; False when the peer spoke first, and then the channel is good for reading only. What the
-        peer sent is not lost: the next `read` returns it.
+        A server may answer an upload before its end (RFC 9112 section 9.5). What it sent is not lost: the
+        next `read` returns it, and then sending may go on.
+
+        Returns:
+            How many bytes of `data` were accepted: all of them, or less if the peer spoke first; the caller
+            goes on with `data[n:]`. -1 if the peer spoke first and how much was sent is unknown: then the
+            channel is good for reading only.
 
         Raises:
             WriteTimeout: nothing could be sent for `timeout` seconds.
             WriteError: the connection broke, or is closed, and there is nothing to read.
         """
+
+    def answered(self) -> bool:
+        """Whether the next `read` returns at once: bytes, the end of the stream or an error wait for it."""
 
     async def start_tls(
         self, context: ssl.SSLContext, server_hostname: str | None, timeout: float | None

@@ -17,14 +17,15 @@ class Carrying:
 
     __slots__ = ()
 
-    async def write_or_answer(self: Carrier, data: bytes, timeout: float | None) -> bool:
-        rest = memoryview(data)
-        while rest:
-            sent = await self.write_some(rest, timeout)
+    async def write_or_answer(self: Carrier, data: bytes, timeout: float | None) -> int:
+        view = memoryview(data)
+        accepted = 0
+        while accepted < len(data):
+            sent = await self.write_some(view[accepted:], timeout)
             if not sent:
-                return False
-            rest = rest[sent:]
-        return True
+                break
+            accepted += sent
+        return accepted
 
     async def start_tls(
         self: Carrier,

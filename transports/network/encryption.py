@@ -8,6 +8,8 @@ Rules:
   no await.
 - Ciphertext leaves in the order in which OpenSSL made it: only the holder of `_sending` takes it, and
   whoever finds that taken leaves his bytes to the holder, who goes on until none are left.
+- An upload that the peer interrupts may leave a part of a record in `_held`. It is sent before anything
+  else; a reader sends it too while he waits, as the peer cannot be expected to answer half a record.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ from .faults import (
 __all__ = ["TLSChannel", "encrypted"]
 
 _READ_SIZE = 65_536
-# How much ciphertext is made before it is handed down.
+# How much is encrypted before it is handed down.
 _WRITE_SIZE = 65_536
 # What a goodbye may take when the channel below is congested, in seconds.
 _GOODBYE = 0.1
@@ -86,6 +88,8 @@ class TLSChannel(Carrying):
         "_arrived",
         "_carrier",
         "_closed",
+        "_failure",
+        "_held",
         "_incoming",
         "_lock",
         "_outgoing",
@@ -108,7 +112,9 @@ class TLSChannel(Carrying):
         )
         self._lock = threading.Lock()
         self._sending = threading.Lock()
-        self._arrived: bytes | None = None
+        self._arrived: bytes | None = None  # decrypted, not yet asked for; empty: the end
+        self._failure: ssl.SSLError | None = None
+        self._held = memoryview(b"")
         self._closed = False
         self.ready = False
 
@@ -141,6 +147,8 @@ class TLSChannel(Carrying):
             data = self.read_available(max_bytes)
             if data is not None:
                 return data
+            if self._held and await self._interrupted(timeout):
+                continue
             await self._answer_below(timeout)
             await self._receive(timeout)
         raise read_closed()
@@ -163,6 +171,8 @@ class TLSChannel(Carrying):
             # The end of the stream stays the end.
             self._arrived = arrived[max_bytes:] or None if arrived else arrived
             return arrived[:max_bytes]
+        if self._failure is not None:
+            raise read_failed(self._failure) from self._failure
         # Asking OpenSSL for what it cannot have costs an exception.
         if not self._incoming.pending and not self._incoming.eof and not self._ssl.pending():
             return None
@@ -182,8 +192,10 @@ class TLSChannel(Carrying):
                 # Closed without a goodbye. The framing of HTTP tells whether something is missing.
                 part = b""
             except ssl.SSLError as exc:
+                # OpenSSL says it once, and calls it the end the next time.
+                self._failure = exc
                 if parts:
-                    break  # The error comes again, after what was good.
+                    break  # What came before is good.
                 raise read_failed(exc) from exc
             if not part:
                 if not parts:
@@ -199,24 +211,23 @@ class TLSChannel(Carrying):
         return b"".join(parts) if parts else None
 
     async def write(self, data: bytes, timeout: float | None) -> None:
-        rest: bytes | memoryview = data
+        if len(data) <= _WRITE_SIZE:
+            sent = await self._encrypt(data, timeout)
+            await self._flush(timeout)
+            if sent == len(data):
+                return
+            data = data[sent:]
+        rest = memoryview(data)
         while rest:
-            rest = await self._encrypt(rest, timeout)
+            rest = rest[await self._encrypt(rest[:_WRITE_SIZE], timeout) :]
             await self._flush(timeout)
 
-    async def _encrypt(self, data: bytes | memoryview, timeout: float | None) -> bytes | memoryview:
-        """Encrypt the beginning of `data`; what remains of it."""
+    async def _encrypt(self, data: bytes | memoryview, timeout: float | None) -> int:
+        """Encrypt the beginning of `data`; how much of it."""
         while not self._closed:
             try:
                 with self._lock:
-                    written = self._ssl.write(data)
-                    if written == len(data):
-                        return b""
-                    # OpenSSL takes one record at a time.
-                    data = memoryview(data)[written:]
-                    while data and self._outgoing.pending < _WRITE_SIZE:
-                        data = data[self._ssl.write(data) :]
-                    return data
+                    return self._ssl.write(data)
             except ssl.SSLWantReadError:
                 # The server negotiates anew (TLS 1.2) and must be heard first.
                 await self._flush(timeout)
@@ -234,22 +245,38 @@ class TLSChannel(Carrying):
             raise WriteError(str(exc)) from exc
 
     async def write_some(self, data: memoryview, timeout: float | None) -> int:
-        if self._arrived is not None or self._ssl.pending():
+        if self._arrived is not None or self._ssl.pending() or not await self._push(timeout):
             return 0
-        rest = await self._encrypt(data[:_WRITE_SIZE], timeout)
-        taken = min(len(data), _WRITE_SIZE) - len(rest)
+        taken = await self._encrypt(data[:_WRITE_SIZE], timeout)
         with self._lock:
-            ciphertext = memoryview(self._outgoing.read())
-        while ciphertext:
-            sent = await self._carrier.write_some(ciphertext, timeout)
-            ciphertext = ciphertext[sent:]
+            self._held = memoryview(self._outgoing.read())
+        # What is encrypted is accepted, whether it has left or not: it cannot be encrypted again.
+        await self._push(timeout)
+        return taken
+
+    async def _push(self, timeout: float | None) -> bool:
+        """Send what is held until the peer speaks; whether all of it was sent."""
+        while self._held:
+            sent = await self._carrier.write_some(self._held, timeout)
+            self._held = self._held[sent:]
             # What arrived may be OpenSSL's business alone, such as a session ticket.
             try:
                 if not sent and self._has_answer():
-                    return 0
+                    return False
             except ReadError as exc:
                 raise WriteError(str(exc)) from exc
-        return taken
+        return True
+
+    async def _interrupted(self, timeout: float | None) -> bool:
+        """Send what is held while a reader waits; whether the peer spoke before all of it was sent."""
+        try:
+            return not await self._push(timeout)
+        except WriteTimeout as exc:
+            raise read_timed_out(timeout) from exc
+        except WriteError:
+            # Receiving says more about why.
+            self._held = memoryview(b"")
+            return False
 
     def _has_answer(self) -> bool:
         """Whether the peer said or ended something; it is kept for the next read.
@@ -265,10 +292,11 @@ class TLSChannel(Carrying):
 
     async def _flush(self, timeout: float | None) -> None:
         """Send what OpenSSL wants to have sent."""
-        while self._outgoing.pending and self._sending.acquire(blocking=False):
+        while (self._held or self._outgoing.pending) and self._sending.acquire(blocking=False):
             try:
                 with self._lock:
-                    ciphertext = self._outgoing.read()
+                    ciphertext = bytes(self._held) + self._outgoing.read()
+                    self._held = memoryview(b"")
                 await self._carrier.write(ciphertext, timeout)
             finally:
                 self._sending.release()
@@ -308,16 +336,19 @@ class TLSChannel(Carrying):
         finally:
             self._carrier.close()
 
-    def stale(self) -> bool:
-        if self._closed or self._arrived is not None or self._ssl.pending():
+    def answered(self) -> bool:
+        if self._closed or self._failure or self._arrived is not None or self._ssl.pending():
             return True
-        if not self._carrier.stale():
+        if not self._incoming.pending and not self._carrier.answered():
             return False
         # What has arrived may be OpenSSL's business alone, such as a session ticket.
         try:
             return self._has_answer()
         except ReadError:
             return True
+
+    def stale(self) -> bool:
+        return self.answered()
 
     def info(self, name: str) -> Any:
         if name == "ssl_object":

@@ -10,8 +10,7 @@ import contextlib
 import errno
 import os
 import select
-import socket
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .carrying import Carrying
 from .faults import (
@@ -22,6 +21,9 @@ from .faults import (
     write_failed,
     write_timed_out,
 )
+
+if TYPE_CHECKING:
+    import socket
 
 __all__ = ["SocketChannel", "Waits", "poll_now", "readable_now", "socket_info"]
 
@@ -104,11 +106,9 @@ class SocketChannel(Carrying):
                 return self._sock.send(data)
             except BlockingIOError:
                 continue
-            except OSError as exc:
-                # The peer may have answered before it broke the connection off.
-                if self._answered():
-                    return 0
-                raise write_failed(exc) from exc
+            except OSError:
+                # The peer has just gone. Whether it answered before, reading tells.
+                return 0
         raise write_closed()
 
     def _send(self, data: bytes | memoryview) -> int:
@@ -118,13 +118,6 @@ class SocketChannel(Carrying):
             return 0
         except OSError as exc:
             raise write_failed(exc) from exc
-
-    def _answered(self) -> bool:
-        try:
-            self._sock.recv(1, socket.MSG_PEEK)
-        except OSError:
-            return False
-        return True
 
     def close(self) -> None:
         if self._closed:
@@ -137,6 +130,9 @@ class SocketChannel(Carrying):
 
     async def aclose(self) -> None:
         self.close()
+
+    def answered(self) -> bool:
+        return self._closed or self._waits.readable_now()
 
     def stale(self) -> bool:
         return self._closed or self._waits.readable_now()

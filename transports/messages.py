@@ -1,0 +1,32 @@
+"""What the HTTP/1.1 codecs have in common: a response's head, and a few bounds."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+__all__ = ["END", "MAX_HEAD", "MAX_INTERIM", "Head", "RawHeaders", "cut_short"]
+
+END = b""
+MAX_HEAD = 100 * 1024
+"""Bytes that a response's head may have."""
+MAX_INTERIM = 100
+"""Interim responses before the final one."""
+
+RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
+
+
+class Head(NamedTuple):
+    """A response's start line and fields, spelt and ordered as received."""
+
+    status: int
+    reason: bytes
+    version: bytes
+    headers: RawHeaders
+
+
+def cut_short(got: int, expected: int) -> str:
+    """What to say of a body that ended before its announced length."""
+    return (
+        "The server closed the connection before the body was complete: "
+        f"received {got} bytes of {expected}"
+    )
