@@ -79,8 +79,9 @@ def main() -> None:
         assert client.get("http://service/job").json() == {"id": "42"}
 
     async def asynchronous() -> None:
-        layers = [Cache(), AskAgain(), request_id]
-        async with scallion.AsyncClient(middlewares=layers, transport=server()) as client:
+        async with scallion.AsyncClient(
+            middlewares=[Cache(), AskAgain(), request_id], transport=server()
+        ) as client:
             first = await client.get("http://service/job")
             assert first is await client.get("http://service/job"), "the cache answered"
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable
 from functools import lru_cache
-from urllib.parse import unquote_plus
 
+from scallion.pipeline.percent import unescape_form
 from scallion.pipeline.urls import URL
 
 __all__ = ["SECRET_NAMES", "redact_url", "redact_value", "secret_names"]
@@ -26,7 +26,7 @@ _PUNCTUATION = str.maketrans("", "", "-_.")
 @lru_cache(maxsize=1024)
 def _normal(name: str) -> str:
     """`name` as it is compared: decoded, in lower case, without hyphens, underscores, dots and brackets."""
-    name = unquote_plus(name).rpartition("[")[2].rstrip("]")
+    name = unescape_form(name).rpartition("[")[2].rstrip("]")
     return name.lower().translate(_PUNCTUATION)
 
 

@@ -165,7 +165,7 @@ def _method(method: str, status: int) -> str:
     """RFC 9110 sections 15.4.2 to 15.4.4, as browsers do it: the cases in which a redirect changes the method."""
     if method == "HEAD":
         return method
-    if status == 303 or status == 302 or (status == 301 and method == "POST"):
+    if status in (302, 303) or (status == 301 and method == "POST"):
         return "GET" if method != "QUERY" or status == 303 else method
     return method
 
@@ -206,4 +206,11 @@ def _leaves(old: URL, new: URL) -> bool:
     """Whether a step leads to another origin, and does more than add TLS on the default ports."""
     if old.origin_key == new.origin_key:
         return False
-    return (*old.origin_key, *new.origin_key) != ("http", old.origin_key[1], 80, "https", old.origin_key[1], 443)
+    return (*old.origin_key, *new.origin_key) != (
+        "http",
+        old.origin_key[1],
+        80,
+        "https",
+        old.origin_key[1],
+        443,
+    )

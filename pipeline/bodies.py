@@ -9,7 +9,6 @@ import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from json import JSONEncoder
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
-from urllib.parse import urlencode
 
 from .errors import StreamClosed, StreamConsumed
 from .streams import AsyncByteStream, ByteStream, SyncByteStream
@@ -289,6 +288,8 @@ def _form(data: RequestData) -> bytes:
     for name, value in data.items():
         values = value if isinstance(value, (list, tuple)) else (value,)
         fields += [(name, item if isinstance(item, bytes) else form_value(item)) for item in values]
+    from urllib.parse import urlencode
+
     return urlencode(fields).encode("ascii")
 
 

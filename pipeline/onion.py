@@ -10,7 +10,7 @@ A client composes its onion once; sending a request builds nothing.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-Send: TypeAlias = Callable[[Request], Awaitable[Response]]
+Send: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class Next:
@@ -184,7 +184,7 @@ def _from_plain(middleware: Any, runtime: Runtime) -> Middleware:
         )
 
     async def adapted(request: Request, call_next: Next) -> Response:
-        following = SyncNext(call_next._send, call_next.runtime)  # noqa: SLF001
+        following = SyncNext(call_next._send, call_next.runtime)
         response: Response = middleware(request, following)
         return response
 
@@ -206,8 +206,8 @@ def _checked(middleware: Middleware, call_next: Next) -> Send:
     return send
 
 
-def _passed_on(middleware: Middleware, call_next: Next) -> Send:
-    def send(request: Request) -> Awaitable[Response]:
+def _passed_on(middleware: Any, call_next: Next) -> Send:
+    def send(request: Request) -> Any:
         awaitable = middleware(request, call_next)
         if not hasattr(awaitable, "__await__"):
             raise MiddlewareError(
@@ -283,7 +283,7 @@ def _strict(middleware: Any, send: Send, runtime: Runtime, *, plain: bool) -> Se
             ledger.received.append(response)
             return response
 
-        call_next = Next(recording, _StrictRuntime(runtime, ledger))  # type: ignore[arg-type]
+        call_next = Next(recording, _StrictRuntime(runtime, ledger))
         try:
             response = await adapted(request, call_next)
         except MiddlewareError:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from .onion import Middleware, Send, SyncMiddleware, check_middleware, compose, name_of
 from .runtime import Runtime
 
-__all__ = ["AnyMiddleware", "PER_ATTEMPT", "PER_CALL", "Pipeline", "Slot"]
+__all__ = ["PER_ATTEMPT", "PER_CALL", "AnyMiddleware", "Pipeline", "Slot"]
 
 AnyMiddleware = Middleware | SyncMiddleware
 L = TypeVar("L")
@@ -56,6 +56,7 @@ class Pipeline:
     __slots__ = ("_strict", "layers")
 
     layers: tuple[AnyMiddleware | Slot, ...]
+    _strict: bool
 
     def __init__(self, *layers: AnyMiddleware | Slot) -> None:
         slots = [layer for layer in layers if isinstance(layer, Slot)]
@@ -63,7 +64,9 @@ class Pipeline:
             if slots.count(slot) > 1:
                 raise ValueError(f"A pipeline has one slot {slot.name!r}, not several")
         if slots == [PER_ATTEMPT, PER_CALL]:
-            raise ValueError("The slot per call lies outside the slot per attempt: name PER_CALL first")
+            raise ValueError(
+                "The slot per call lies outside the slot per attempt: name PER_CALL first"
+            )
         if PER_CALL not in slots:
             layers = (PER_CALL, *layers)
         if PER_ATTEMPT not in slots:
@@ -104,7 +107,9 @@ class Pipeline:
         """Put layers in the place of the layer of class `target`; errors as `before`."""
         at = self._index(target)
         if isinstance(self.layers[at], Slot):
-            raise TypeError(f"{self.layers[at]!r} stays: give before() or after() the slot, or a layer here")
+            raise TypeError(
+                f"{self.layers[at]!r} stays: give before() or after() the slot, or a layer here"
+            )
         return self._with((*self.layers[:at], *layers, *self.layers[at + 1 :]))
 
     def without(self, target: type[Any]) -> Pipeline:

@@ -64,7 +64,7 @@ class Response(ResponseBody):
     _text: str
     _encoding: str | None
     _cookies: Cookies
-    _elapsed: timedelta
+    _elapsed: float
 
     def __init__(
         self,
@@ -143,8 +143,10 @@ class Response(ResponseBody):
         Raises:
             RuntimeError: the response was not read or closed yet, or no client sent the request.
         """
+        from datetime import timedelta
+
         try:
-            return self._elapsed
+            return timedelta(seconds=self._elapsed)
         except AttributeError:
             raise RuntimeError(
                 "'.elapsed' may only be accessed after the response has been read or closed."
@@ -152,7 +154,7 @@ class Response(ResponseBody):
 
     @elapsed.setter
     def elapsed(self, value: timedelta) -> None:
-        self._elapsed = value
+        self._elapsed = value.total_seconds()
 
     # The status line.
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Awaitable, Coroutine, Hashable
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 __all__ = ["AsyncRuntime", "BlockingRuntime", "Event", "Runtime", "run"]
 
@@ -145,13 +145,14 @@ class AsyncRuntime:
             return await work
 
 
-def run(coro: Coroutine[Any, Any, T]) -> T:
+def run(work: Awaitable[T]) -> T:
     """Run a coroutine that never suspends and return its result.
 
     Raises:
         RuntimeError: it suspended, or asked for the running event loop; it belongs in an `AsyncClient`.
             The message names the innermost function that did so.
     """
+    coro = cast("Coroutine[Any, Any, T]", work)
     try:
         awaited = coro.send(None)
     except StopIteration as stop:
@@ -163,7 +164,9 @@ def run(coro: Coroutine[Any, Any, T]) -> T:
             raise _needs_a_loop(f"{culprit} needs an event loop ({error})") from error
         raise
     culprit = _suspender(coro)
-    failure = _needs_a_loop(f"{culprit} suspended (it awaits {awaited!r}), for which it needs an event loop")
+    failure = _needs_a_loop(
+        f"{culprit} suspended (it awaits {awaited!r}), for which it needs an event loop"
+    )
     _close(coro, failure)
     raise failure
 

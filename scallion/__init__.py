@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._version import __version__
+from ._version import __version__ as __version__
 
 __title__ = "scallion"
-__description__ = "An HTTP client for service-to-service calls: httpx's API around an onion of middlewares."
+__description__ = (
+    "An HTTP client for service-to-service calls: httpx's API around an onion of middlewares."
+)
 
 if TYPE_CHECKING:
     from scallion.middlewares.auth import Authentication as Authentication

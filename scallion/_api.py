@@ -105,7 +105,8 @@ def stream(
 ) -> Iterator[Response]:
     """Send a request and give its response, the body unread; leaving the context closes both it and the client.
 
-    Arguments as of `request`."""
+    Arguments as of `request`.
+    """
     with (
         Client(
             cookies=cookies,

@@ -24,7 +24,6 @@ from ._seam import async_seam
 if TYPE_CHECKING:
     import ssl
 
-    from scallion.transports.base import AsyncBaseTransport
     from scallion.pipeline.types import (
         AuthTypes,
         CertTypes,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
         TimeoutTypes,
         URLTypes,
     )
+    from scallion.transports.base import AsyncBaseTransport
 
 __all__ = ["AsyncClient"]
 
@@ -91,7 +91,7 @@ class AsyncClient(BaseClient):
             proxies=proxies,
             mounts=mounts,
             timeout=timeout,
-            follow_redirects=False if isinstance(follow, UseClientDefault) else follow,
+            follow_redirects=None if isinstance(follow, UseClientDefault) else follow,
             limits=limits,
             max_redirects=max_redirects,
             event_hooks=event_hooks,

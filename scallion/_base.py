@@ -6,29 +6,22 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scallion.middlewares.auth import BasicAuth, build_auth
+from scallion.middlewares.auth import build_auth
 from scallion.middlewares.cookies import CookiePersistence
 from scallion.middlewares.hooks import EventHooks, Hooks
-from scallion.middlewares.redirects import RedirectOption
+from scallion.middlewares.redirects import RedirectOption, Redirects
 from scallion.pipeline.auth import Auth
 from scallion.pipeline.cookies import Cookies
 from scallion.pipeline.decoding import accept_encoding
 from scallion.pipeline.errors import UnknownOption
 from scallion.pipeline.headers import Headers
 from scallion.pipeline.layer import check_options
-from scallion.pipeline.onion import Send, compose
+from scallion.pipeline.onion import Send, name_of
 from scallion.pipeline.pipeline import AnyMiddleware, Pipeline
 from scallion.pipeline.queryparams import QueryParams
 from scallion.pipeline.request import Request
 from scallion.pipeline.runtime import Runtime
-from scallion.pipeline.settings import (
-    DEFAULT_LIMITS,
-    DEFAULT_MAX_REDIRECTS,
-    DEFAULT_TIMEOUT,
-    Limits,
-    Proxy,
-    Timeout,
-)
+from scallion.pipeline.settings import DEFAULT_MAX_REDIRECTS, Limits, Proxy, Timeout
 from scallion.pipeline.urls import URL, merge_base, with_trailing_slash
 
 from ._mounts import URLPattern, environment_proxies
@@ -56,6 +49,9 @@ if TYPE_CHECKING:
 __all__ = ["USE_CLIENT_DEFAULT", "BaseClient", "ClientState", "UseClientDefault", "one_of"]
 
 USER_AGENT = f"python-scallion/{__version__}"
+
+# The options that arguments of a call stand for.
+_ARGUMENTS = frozenset({"scallion.Authentication", "scallion.Redirects"})
 
 Proxies = "ProxyTypes | Mapping[str, ProxyTypes | None]"
 
@@ -107,7 +103,7 @@ class BaseClient:
         proxies: Any,
         mounts: Mapping[str, Any] | None,
         timeout: TimeoutTypes,
-        follow_redirects: bool,
+        follow_redirects: bool | None,
         limits: Limits,
         max_redirects: int,
         event_hooks: Mapping[str, list[Callable[..., Any]]] | None,
@@ -124,13 +120,17 @@ class BaseClient:
         self._params = QueryParams(params)
         self.headers = headers  # type: ignore[assignment]
         self._timeout = Timeout(timeout)
-        self.follow_redirects = follow_redirects
-        self.max_redirects = max_redirects
         self._trust_env = trust_env
         self._default_encoding = default_encoding
         self._state = ClientState.UNOPENED
         self._runtime = runtime
-        self._set_pipeline(pipeline, middlewares, Cookies(cookies), event_hooks or {})
+        jar = Cookies(cookies)
+        if pipeline is None:
+            pipeline = compatible(
+                follow_redirects=bool(follow_redirects), max_redirects=max_redirects, cookies=jar
+            )
+        self._set_redirects(pipeline, follow_redirects, max_redirects)
+        self._set_pipeline(pipeline, middlewares, jar, event_hooks or {})
 
         def make(proxy: Proxy | None) -> Any:
             return self._make_transport(
@@ -207,7 +207,7 @@ class BaseClient:
         return self._auth
 
     @auth.setter
-    def auth(self, auth: AuthTypes) -> None:
+    def auth(self, auth: AuthTypes | None) -> None:
         self._auth = build_auth(auth)
 
     @property
@@ -257,15 +257,23 @@ class BaseClient:
     def params(self, params: QueryParamTypes) -> None:
         self._params = QueryParams(params)
 
+    def _set_redirects(
+        self, pipeline: Pipeline, follow_redirects: bool | None, max_redirects: int
+    ) -> None:
+        """What the client says about redirects; where it says nothing, its pipeline does."""
+        layer = pipeline.find(Redirects)
+        self._redirects = (False, max_redirects) if layer is None else (layer.follow, layer.limit)
+        follow, limit = self._redirects
+        self.follow_redirects = follow if follow_redirects is None else follow_redirects
+        self.max_redirects = limit if max_redirects == DEFAULT_MAX_REDIRECTS else max_redirects
+
     def _set_pipeline(
         self,
-        pipeline: Pipeline | None,
+        pipeline: Pipeline,
         middlewares: Sequence[AnyMiddleware],
         cookies: Cookies,
         event_hooks: Mapping[str, list[Callable[..., Any]]],
     ) -> None:
-        if pipeline is None:
-            pipeline = compatible(cookies=cookies)
         persistence = pipeline.find(CookiePersistence)
         if persistence is None:
             # Without the layer nothing is kept, but what the client was given is sent.
@@ -284,7 +292,7 @@ class BaseClient:
         elif event_hooks:
             hooks.set(event_hooks)
         self._hooks = hooks
-        self._pipeline = pipeline.per_call(*middlewares) if middlewares else pipeline
+        self._pipeline = pipeline.per_call(*_several(middlewares)) if middlewares else pipeline
 
     # Building a request
 
@@ -365,42 +373,25 @@ class BaseClient:
         installed = self._options
         if len(extensions) > 1 or middlewares:
             check_options(extensions, installed)
-            extra = (*middlewares, *extensions.get("middlewares", ()))
+            extra = (*_several(middlewares), *_several(extensions.get("middlewares", ())))
             if extra:
                 pipeline = self._pipeline.per_call(*extra)
                 onion = pipeline.compose(self._innermost, self._runtime)
-        laid: tuple[str, ...] = ()
-        if auth is USE_CLIENT_DEFAULT:
-            chosen = self._auth
-            if chosen is None and (request.url.username or request.url.password):
-                chosen = BasicAuth(request.url.username, request.url.password)
+        chosen = self._auth if isinstance(auth, UseClientDefault) else build_auth(auth)
+        if isinstance(follow_redirects, UseClientDefault):
+            follow = self.follow_redirects
         else:
-            chosen = build_auth(auth)  # type: ignore[arg-type]
-        if chosen is not None or (auth is None and "scallion.Authentication" in installed):
-            laid += self._lay(request, "scallion.Authentication", chosen, "auth=")
-        follow = (
-            self.follow_redirects
-            if isinstance(follow_redirects, UseClientDefault)
-            else follow_redirects
-        )
-        if "scallion.Redirects" not in extensions and (
-            follow or not isinstance(follow_redirects, UseClientDefault)
-        ):
-            if follow or "scallion.Redirects" in installed:
-                option = RedirectOption(follow, self.max_redirects)
-                laid += self._lay(request, "scallion.Redirects", option, "follow_redirects=")
+            follow = follow_redirects
+        if not installed >= _ARGUMENTS:
+            _refuse_for_lack(installed, chosen, request, follow=follow)
+        laid: tuple[str, ...] = ()
+        # Cases, twice: what the call says, or the client in its stead; else the layer's own setting holds.
+        if chosen is not None or auth is None:
+            laid = _lay(extensions, installed, "scallion.Authentication", chosen)
+        if follow is follow_redirects or (follow, self.max_redirects) != self._redirects:
+            option = RedirectOption(follow, self.max_redirects)
+            laid += _lay(extensions, installed, "scallion.Redirects", option)
         return onion, laid
-
-    def _lay(self, request: Request, key: str, value: Any, spelling: str) -> tuple[str, ...]:
-        if key not in self._options:
-            layer = key.removeprefix("scallion.")
-            raise UnknownOption(
-                f"{spelling} needs the layer {layer}, which this client's pipeline does not have: install {layer}()"
-            )
-        if key in request.extensions:
-            return ()
-        request.extensions[key] = value
-        return (key,)
 
     def _transport_for_url(self, url: URL) -> Any:
         for pattern, transport in self._mounts.items():
@@ -416,6 +407,42 @@ class BaseClient:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._state.name.lower()}, {len(self._pipeline)} layers over {self._transport!r}>"
+
+
+def _refuse_for_lack(
+    installed: frozenset[str], auth: Auth | None, request: Request, *, follow: bool
+) -> None:
+    """Raise UnknownOption if a layer is missing that an argument, or the URL, speaks to."""
+    # Cases: no Authentication, by argument or by URL; no Redirects.
+    layer = spelling = ""
+    if "scallion.Authentication" not in installed:
+        layer = "Authentication"
+        if auth is not None:
+            spelling = "auth="
+        elif request.url.userinfo:
+            spelling = "A user or password in the URL"
+    if not spelling and follow and "scallion.Redirects" not in installed:
+        layer, spelling = "Redirects", "follow_redirects="
+    if spelling:
+        raise UnknownOption(
+            f"{spelling} needs the layer {layer}, which this client's pipeline does not have: install {layer}()"
+        )
+
+
+def _lay(
+    extensions: dict[str, Any], installed: frozenset[str], key: str, value: Any
+) -> tuple[str, ...]:
+    """Put an option among the extensions, unless the caller has, or nobody reads it. Returns what to take out."""
+    if key in extensions or key not in installed:
+        return ()
+    extensions[key] = value
+    return (key,)
+
+
+def _several(middlewares: Any) -> tuple[AnyMiddleware, ...]:
+    if callable(middlewares):
+        raise TypeError(f"middlewares= is a sequence: write [{name_of(middlewares)}]")
+    return tuple(middlewares)
 
 
 def _routes(

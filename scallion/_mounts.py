@@ -97,7 +97,7 @@ def _bypass(name: str) -> str:
     """The pattern for one NO_PROXY entry: a URL, an address, localhost, or a domain and its subdomains."""
     if "://" in name:
         return name
-    if _is_address(name.split("/")[0]):
+    if _is_address(name.split("/", maxsplit=1)[0]):
         return f"all://[{name}]" if ":" in name else f"all://{name}"
     if name.lower() == "localhost":
         return f"all://{name}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 from scallion.pipeline.errors import RequestError, TotalTimeout
@@ -26,7 +25,7 @@ def sync_seam(pick: Callable[[URL], Any], default_encoding: Any) -> Send:
         try:
             response = pick(request.url).handle_request(request)
         except RequestError as error:
-            if error._request is None:  # noqa: SLF001
+            if error._request is None:
                 error.request = request
             raise
         if type(response.stream) is not ByteStream:
@@ -49,7 +48,7 @@ def async_seam(pick: Callable[[URL], Any], default_encoding: Any) -> Send:
         try:
             response = await pick(request.url).handle_async_request(request)
         except RequestError as error:
-            if error._request is None:  # noqa: SLF001
+            if error._request is None:
                 error.request = request
             raise
         if type(response.stream) is not ByteStream:
@@ -66,7 +65,7 @@ def async_seam(pick: Callable[[URL], Any], default_encoding: Any) -> Send:
 
 def _adopt(response: Response, request: Request, started: float, default_encoding: Any) -> Response:
     if type(response.stream) is ByteStream:
-        response.elapsed = timedelta(seconds=time.perf_counter() - started)
+        response._elapsed = time.perf_counter() - started
     response.request = request
     response.default_encoding = default_encoding
     if "logging" in sys.modules:
@@ -81,7 +80,7 @@ _enabled: Callable[[int], bool] | None = None
 
 def _log(request: Request, response: Response) -> None:
     """One line per exchange at level INFO, in httpx's form, without the URL's secrets."""
-    global _info, _enabled  # noqa: PLW0603
+    global _info, _enabled
     if _enabled is None:
         import logging
 
@@ -119,11 +118,11 @@ class _Bound:
             )
 
     def _name(self, error: RequestError) -> None:
-        if error._request is None:  # noqa: SLF001
+        if error._request is None:
             error.request = self._request
 
     def _time(self) -> None:
-        self._response.elapsed = timedelta(seconds=time.perf_counter() - self._started)
+        self._response._elapsed = time.perf_counter() - self._started
 
 
 class _SyncBound(_Bound, SyncByteStream, AsyncByteStream):
@@ -174,7 +173,7 @@ class _AsyncBound(_Bound, AsyncByteStream):
 
 
 class _AsyncChunks:
-    __slots__ = ("_bound", "_iterator", "_began")
+    __slots__ = ("_began", "_bound", "_iterator")
 
     def __init__(self, bound: _AsyncBound, iterator: Any) -> None:
         self._bound = bound
@@ -186,11 +185,11 @@ class _AsyncChunks:
 
     async def __anext__(self) -> bytes:
         if self._began:
-            self._bound._check()  # noqa: SLF001
+            self._bound._check()
         self._began = True
         try:
             chunk: bytes = await self._iterator.__anext__()
         except RequestError as error:
-            self._bound._name(error)  # noqa: SLF001
+            self._bound._name(error)
             raise
         return chunk

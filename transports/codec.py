@@ -23,7 +23,9 @@ from .messages import END, MAX_HEAD, MAX_INTERIM, Head, RawHeaders, cut_short
 __all__ = ["END", "MAX_HEAD", "MAX_INTERIM", "H11Codec", "Head"]
 
 _NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")  # RFC 9110 section 5.6.2, token
-_BAD_VALUE = re.compile(rb"[\x00\r\n]")  # RFC 9110 section 5.5
+# RFC 9110 section 5.5, and without the control characters that h11 takes for blanks.
+_BAD_VALUE = re.compile(rb"[\x00\n\v\f\r]")
+_DISCONNECTED = "Server disconnected without sending a response."
 _TARGET = re.compile(rb"[\x21-\x7e]+")  # RFC 9112 section 3.2: no blanks, no control characters
 
 
@@ -37,8 +39,10 @@ class H11Codec:
 
     __slots__ = (
         "_bodiless",
+        "_doubtful",
         "_expected",
         "_h11",
+        "_interim",
         "_keep",
         "_left",
         "_pieces",
@@ -54,6 +58,9 @@ class H11Codec:
         self._left = -1
         self._pieces: deque[bytes] = deque()
         self._keep = False
+        self._interim = 0
+        # Whether the response's framing is such that nothing after it can be believed.
+        self._doubtful = False
         self.received = False
         self.trailers: RawHeaders | None = None
 
@@ -71,6 +78,7 @@ class H11Codec:
         self.received = False
         self.trailers = None
         self._left = -1
+        self._interim = 0
         self._bodiless = method == b"HEAD" or method == b"CONNECT"
         try:
             head = connection.send(h11.Request(method=method, target=target, headers=headers))
@@ -81,8 +89,8 @@ class H11Codec:
                 head += connection.send(h11.Data(data=body)) or b""
             return head + (connection.send(h11.EndOfMessage()) or b"")
         except h11.LocalProtocolError as error:
-            message = _explain(method, target, headers) or str(error)
-        # `from None`, and outside the except block: h11's message would quote the value.
+            message = _explain(method, target, headers) or f"HTTP/1.1 forbids this: {error}"
+        # Raised outside the except block: h11's message, as a cause or context, would quote the value.
         raise LocalProtocolError(message)
 
     def resume(
@@ -150,32 +158,34 @@ class H11Codec:
         Raises:
             RemoteProtocolError: it is not HTTP, or the connection ended before it.
         """
-        assert self._h11 is not None
-        for _ in range(MAX_INTERIM):
+        connection = self._h11
+        assert connection is not None
+        while True:
             try:
-                event = self._h11.next_event()
+                event = connection.next_event()
             except h11.RemoteProtocolError as error:
+                if connection.trailing_data == (b"", True):
+                    raise RemoteProtocolError(_DISCONNECTED) from error
                 raise RemoteProtocolError(_not_http(error)) from error
             if event is h11.NEED_DATA:
                 return None
-            if isinstance(event, (h11.ConnectionClosed, h11.EndOfMessage)):
-                break
-            if isinstance(event, h11.Response) or (
-                isinstance(event, h11.InformationalResponse) and event.status_code == 101
-            ):
-                if not self._bodiless and event.status_code >= 200:
-                    self._count(event)
-                return Head(
-                    event.status_code,
-                    bytes(event.reason),
-                    b"HTTP/" + bytes(event.http_version),
-                    event.headers.raw_items(),
-                )
-        else:
-            raise RemoteProtocolError(
-                f"The server sent over {MAX_INTERIM} interim responses and no final one"
+            if not isinstance(event, (h11.Response, h11.InformationalResponse)):
+                raise RemoteProtocolError(_DISCONNECTED)
+            if event.status_code >= 200:
+                self._inspect(event)
+            elif event.status_code != 101:
+                self._interim += 1
+                if self._interim > MAX_INTERIM:
+                    raise RemoteProtocolError(
+                        f"The server sent over {MAX_INTERIM} interim responses and no final one"
+                    )
+                continue
+            return Head(
+                event.status_code,
+                bytes(event.reason),
+                b"HTTP/" + bytes(event.http_version),
+                event.headers.raw_items(),
             )
-        raise RemoteProtocolError("Server disconnected without sending a response.")
 
     def body(self) -> bytes | None:
         """The next piece of the body; END when it is complete; None while more bytes are needed.
@@ -201,21 +211,26 @@ class H11Codec:
         # PAUSED: the protocol was switched, so what follows is no HTTP body.
         return END
 
-    def _count(self, response: h11.Response) -> None:
+    def _inspect(self, response: h11.Response | h11.InformationalResponse) -> None:
+        """How the body is framed (RFC 9112 section 6.3)."""
+        length, chunked = -1, False
+        for name, value in response.headers:
+            if name == b"transfer-encoding":
+                chunked = True
+            elif name == b"content-length":
+                length = int(value)  # h11 has seen to it that this is one number
+        if chunked:
+            # Both may be an attack: the chunks count, and what follows them is nobody's answer.
+            self._doubtful = length >= 0
+        elif not self._bodiless and response.status_code not in (204, 304):
+            self._count(length)
+
+    def _count(self, length: int) -> None:
         """Take the rest of a body of announced length past h11, if it has not arrived with the head."""
         connection = self._h11
         assert connection is not None
-        if connection.our_state not in (h11.DONE, h11.MUST_CLOSE) or response.status_code in (
-            204,
-            304,
-        ):
+        if connection.our_state not in (h11.DONE, h11.MUST_CLOSE):
             return
-        length = -1
-        for name, value in response.headers:
-            if name == b"transfer-encoding":
-                return
-            if name == b"content-length":
-                length = int(value)  # h11 has seen to it that this is one number
         buffered, ended = connection.trailing_data
         if len(buffered) >= length:
             return
@@ -246,6 +261,8 @@ class H11Codec:
     def reusable(self) -> bool:
         """Whether another exchange may follow; called once, after END, and it starts the next cycle."""
         connection = self._h11
+        if self._doubtful:
+            return False
         if connection is None:
             return self._keep and self._left == 0 and not self._pieces
         if connection.our_state is h11.DONE and connection.their_state is h11.DONE:
@@ -283,7 +300,10 @@ def _explain(method: bytes, target: bytes, headers: RawHeaders) -> str | None:
             )
         shown = name.decode("ascii")
         if _BAD_VALUE.search(value):
-            return f"The value of header {shown!r} holds a line break or NUL (RFC 9110 section 5.5): remove it"
+            return (
+                f"The value of header {shown!r} holds a line break, NUL or the like (RFC 9110 section 5.5): "
+                "remove it"
+            )
         if value.strip(b" \t") != value:
             return f"The value of header {shown!r} begins or ends with a blank (RFC 9110 section 5.5): strip it"
     return None

@@ -162,17 +162,23 @@ class Connector:
         self, network: Network, proxy: Proxy, clock: _ConnectClock
     ) -> ByteChannel:
         scheme, host, port = proxy.url.origin_key
+        context = None
+        if scheme == "https":
+            from .tls import default_ssl_context
+
+            context = proxy.ssl_context or default_ssl_context(
+                True, None, self._trust_env, ("http/1.1",)
+            )
         channel = await network.connect_tcp(
             host, port, clock.left(), self._local_address, self._socket_options
         )
-        if scheme != "https":
+        if context is None:
             return channel
-        from .tls import default_ssl_context
-
-        context = proxy.ssl_context or default_ssl_context(
-            True, None, self._trust_env, ("http/1.1",)
-        )
-        return await channel.start_tls(context, host, clock.left())
+        try:
+            return await channel.start_tls(context, host, clock.left())
+        except BaseException:
+            channel.close()
+            raise
 
     def _context(self) -> ssl.SSLContext:
         from .tls import default_ssl_context

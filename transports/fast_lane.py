@@ -76,6 +76,7 @@ class FastLane:
     __slots__ = (
         "_bodiless",
         "_buffer",
+        "_complete",
         "_expected",
         "_h11",
         "_keep",
@@ -94,6 +95,8 @@ class FastLane:
         # The request's body: bytes sent, and still to be sent, or _CHUNKED.
         self._sent = 0
         self._unsent = 0
+        # Whether the request's end has been reached, by `start` or `finish`.
+        self._complete = False
         self._keep = False
         self._bodiless = False
         self._buffer = b""
@@ -117,6 +120,7 @@ class FastLane:
         self._request = (method, target, headers)
         self._bodiless = method == b"HEAD"
         self._sent = 0
+        self._complete = body is not None
         head = b"%s %s HTTP/1.1\r\n%s\r\n" % (
             method,
             target,
@@ -188,14 +192,14 @@ class FastLane:
         """As `H11Codec.finish`."""
         if self._h11 is not None:
             return self._h11.finish()
-        if self._unsent == _CHUNKED:
-            self._unsent = 0
-            return b"0\r\n\r\n"
-        if self._unsent:
+        chunked = self._unsent == _CHUNKED
+        if self._unsent and not chunked:
             raise LocalProtocolError(
                 "The request's body does not fit its head: it is shorter than its Content-Length"
             )
-        return b""
+        self._unsent = 0
+        self._complete = True
+        return b"0\r\n\r\n" if chunked else b""
 
     # Receiving
 
@@ -322,7 +326,7 @@ class FastLane:
         """Hand the exchange over to h11, as far as it has come."""
         buffer, self._buffer = self._buffer, b""
         h11 = self._fall_back()
-        h11.resume(*self._request, sent=self._sent, complete=self._unsent == 0)
+        h11.resume(*self._request, sent=self._sent, complete=self._complete)
         if buffer:
             h11.feed(buffer)
         return h11

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 from scallion.pipeline.errors import PoolTimeout, ReadError, RemoteProtocolError, WriteError
 from scallion.pipeline.request import Request

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from scallion.pipeline.errors import (
     ReadError,
+    ReadTimeout,
     RemoteProtocolError,
     TimeoutException,
     TotalTimeout,
@@ -41,6 +42,8 @@ DRAIN_SIZE = 64 * 1024
 DRAIN_TIME = 0.05
 """What a body closed early may cost to save its connection: bytes still to come, and seconds."""
 LARGE_READ_SIZE = 256 * 1024
+TICK = 0.002
+"""Event loops may wake up so many seconds before the moment that they were asked for."""
 
 
 class Owner(Protocol):
@@ -71,10 +74,8 @@ def overdue(
     error: TimeoutException, request: Request, runtime: Runtime, doing: str
 ) -> TimeoutException:
     """What a timeout means: the operation's own limit, or the call's deadline."""
-    if request.deadline is not None and runtime.clock() >= request.deadline:
-        total = TotalTimeout(f"The call's deadline passed while {doing}", request=request)
-        total.__cause__ = error
-        return total
+    if request.deadline is not None and runtime.clock() + TICK >= request.deadline:
+        return TotalTimeout(f"The call's deadline passed while {doing}", request=request)
     return error
 
 
@@ -108,6 +109,8 @@ class HTTP11Connection:
         self._runtime = runtime
         self._owner = owner
         self._codec = FastLane()
+        # Whether a part of a request was not sent: what is sent next would be taken for it.
+        self._unfinished = False
         self._stream: Any = None
 
     def stale(self) -> bool:
@@ -145,27 +148,17 @@ class HTTP11Connection:
     async def _send(self, request: Request, timeout: dict[str, float | None]) -> Head | None:
         """Send head and body. Returns the response's head if the server answered before the end."""
         stream = request.stream
-        body = stream._stream if type(stream) is ByteStream else None  # noqa: SLF001
+        body = stream._stream if type(stream) is ByteStream else None
         whole = body is not None and len(body) <= SMALL
-        method = request.method.encode("ascii")
+        # What is not ASCII is refused by the codec, with an explanation.
+        method = request.method.encode("utf-8")
         data = self._codec.start(
             method, self._target(request), self._headers(request), body if whole else None
         )
-        doing = "sending the request"
-        limit = remaining(timeout.get("write"), request, self._runtime, doing)
-        try:
-            await self.channel.write(data, limit)
-            if not whole:
-                return await self._send_body(request, timeout)
-        except TimeoutException as error:
-            raise overdue(error, request, self._runtime, doing) from error.__cause__
-        except WriteError:
-            # The server may have answered before it stopped listening: that answer says more.
-            head = await self._last_words(request, timeout)
-            if head is None:
-                raise
-            return head
-        return None
+        head = await self._write(data, request, timeout, "sending the request")
+        if head is None and not whole:
+            head = await self._send_body(request, timeout)
+        return head
 
     async def _send_body(self, request: Request, timeout: dict[str, float | None]) -> Head | None:
         stream = request.stream
@@ -182,11 +175,7 @@ class HTTP11Connection:
                 if head is not None:
                     return head
         end = self._codec.finish()
-        if end:
-            await self.channel.write(
-                end, remaining(timeout.get("write"), request, self._runtime, "sending the body")
-            )
-        return None
+        return await self._write(end, request, timeout, "sending the body") if end else None
 
     async def _send_chunk(
         self, chunk: bytes, request: Request, timeout: dict[str, float | None]
@@ -197,19 +186,61 @@ class HTTP11Connection:
                 bytes(view[start : start + SMALL]) if len(chunk) > SMALL else chunk
             )
             while data:
-                limit = remaining(timeout.get("write"), request, self._runtime, "sending the body")
-                sent = await self.channel.write_or_answer(data, limit)
-                if sent == len(data) and not self.channel.answered():
-                    break
-                # The server spoke: an interim response lets the upload go on, a final one ends it.
-                self._codec.feed(await self._read(request, timeout, READ_SIZE, "sending the body"))
-                head = self._codec.head()
+                sent, head = await self._upload(data, request, timeout)
+                if head is None and sent >= 0 and (sent < len(data) or self.channel.answered()):
+                    # The server spoke: an interim response lets the upload go on, a final one ends it.
+                    self._codec.feed(
+                        await self._read(request, timeout, READ_SIZE, "sending the body")
+                    )
+                    head = self._codec.head()
                 if head is not None:
+                    self._unfinished = True
                     return head
                 data = data[sent:]
         return None
 
+    async def _upload(
+        self, data: bytes, request: Request, timeout: dict[str, float | None]
+    ) -> tuple[int, Head | None]:
+        """Send `data` until the server speaks: how much of it; or the head of what it said before it hung up."""
+        doing = "sending the body"
+        limit = remaining(timeout.get("write"), request, self._runtime, doing)
+        try:
+            sent = await self.channel.write_or_answer(data, limit)
+            if sent < 0:
+                raise WriteError(
+                    "The server spoke while the body was being sent, and how much of it arrived is unknown"
+                )
+        except TimeoutException as error:
+            self._overdue(error, request, doing)
+            raise
+        except WriteError:
+            head = await self._last_words(request, timeout)
+            if head is None:
+                raise
+            return 0, head
+        return sent, None
+
+    async def _write(
+        self, data: bytes, request: Request, timeout: dict[str, float | None], doing: str
+    ) -> Head | None:
+        """Send all of `data`; or return the head of what the server said before it hung up."""
+        limit = remaining(timeout.get("write"), request, self._runtime, doing)
+        try:
+            await self.channel.write(data, limit)
+        except TimeoutException as error:
+            self._overdue(error, request, doing)
+            raise
+        except WriteError:
+            head = await self._last_words(request, timeout)
+            if head is None:
+                raise
+            return head
+        return None
+
     async def _last_words(self, request: Request, timeout: dict[str, float | None]) -> Head | None:
+        """What the server answered before it stopped listening, which says more than that it did."""
+        self._unfinished = True
         try:
             while True:
                 self._codec.feed(
@@ -218,13 +249,19 @@ class HTTP11Connection:
                 head = self._codec.head()
                 if head is not None:
                     return head
-        except (ReadError, RemoteProtocolError):
+        except (ReadError, ReadTimeout, RemoteProtocolError):
             return None
+
+    def _overdue(self, error: TimeoutException, request: Request, doing: str) -> None:
+        """Raise TotalTimeout if `error` means that."""
+        meant = overdue(error, request, self._runtime, doing)
+        if meant is not error:
+            raise meant from error
 
     def _target(self, request: Request) -> bytes:
         target = request.extensions.get("target")
         if target is not None:
-            return target if isinstance(target, bytes) else str(target).encode("ascii")
+            return target if isinstance(target, bytes) else str(target).encode("utf-8")
         url = request.url
         if self.by_proxy:
             return b"%s://%s%s" % (url.raw_scheme, url.host_header, url.target)
@@ -245,7 +282,12 @@ class HTTP11Connection:
         try:
             return await self.channel.read(size, limit)
         except TimeoutException as error:
-            raise overdue(error, request, self._runtime, doing) from error.__cause__
+            self._overdue(error, request, doing)
+            raise
+
+    def _reusable(self) -> bool:
+        """Whether another exchange may follow, now that the response has ended."""
+        return not self._unfinished and self._codec.reusable()
 
     def _respond(self, request: Request, head: Head) -> Response:
         codec = self._codec
@@ -267,7 +309,7 @@ class HTTP11Connection:
             # The body is all here.
             if codec.trailers is not None:
                 extensions["trailers"] = Headers.from_raw(codec.trailers)
-            self._owner.release(self, reusable=codec.reusable())
+            self._owner.release(self, reusable=self._reusable())
             stream = ByteStream(pieces[0] if len(pieces) == 1 else b"".join(pieces))
             return Response(
                 head.status,
@@ -325,18 +367,18 @@ class _Body(SyncByteStream, AsyncByteStream):
         connection = self._connection
         if connection is None or self._ended:
             return END
-        codec = connection._codec  # noqa: SLF001
+        codec = connection._codec
         try:
             while (piece := codec.body()) is None:
                 codec.feed(
-                    await connection._read(  # noqa: SLF001
+                    await connection._read(
                         self._request, self._timeout, LARGE_READ_SIZE, "reading the response's body"
                     )
                 )
             if piece is END or not piece:
                 if codec.trailers is not None:
                     self._extensions["trailers"] = Headers.from_raw(codec.trailers)
-                self._give_back(reusable=codec.reusable())
+                self._give_back(reusable=connection._reusable())
                 return END
         except BaseException:
             self._give_back(reusable=False)
@@ -346,7 +388,7 @@ class _Body(SyncByteStream, AsyncByteStream):
     def _give_back(self, *, reusable: bool) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection._owner.release(connection, reusable=reusable)  # noqa: SLF001
+            connection._owner.release(connection, reusable=reusable)
 
     def __iter__(self) -> Iterator[bytes]:
         while chunk := run(self.receive()):
@@ -383,12 +425,12 @@ class _Body(SyncByteStream, AsyncByteStream):
             if not 0 < codec.left <= DRAIN_SIZE or wait <= 0:
                 return
             codec.feed(await connection.channel.read(READ_SIZE, wait))
-        self._give_back(reusable=codec.reusable())
+        self._give_back(reusable=connection._reusable())
 
     def __del__(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection._owner.abandon(connection)  # noqa: SLF001
+            connection._owner.abandon(connection)
 
 
 class _BodyIterator:

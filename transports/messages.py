@@ -8,7 +8,7 @@ __all__ = ["END", "MAX_HEAD", "MAX_INTERIM", "Head", "RawHeaders", "cut_short"]
 
 END = b""
 MAX_HEAD = 100 * 1024
-"""Bytes that a response's head may have."""
+"""Bytes of a response's head (or a chunk's, or trailers) that are kept while its end has not come."""
 MAX_INTERIM = 100
 """Interim responses before the final one."""
 

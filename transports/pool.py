@@ -162,7 +162,8 @@ class Pool(Generic[C]):
                 if connection not in self._active:
                     return [] if reusable else [connection]
                 del self._active[connection]
-            return self._settle(connection, reusable=reusable)
+            close = self._settle(connection, reusable=reusable)
+        return close + self.reclaim() if self.abandoned else close
 
     def leave(self, waiter: Waiter[C]) -> list[C]:
         """Stop waiting; a slot that was granted meanwhile goes to the next. Returns what the caller must close."""
@@ -175,7 +176,8 @@ class Pool(Generic[C]):
             connection, waiter.connection = waiter.connection, None
             if connection is not None:
                 self._active.pop(connection, None)
-            return self._settle(connection, reusable=connection is not None)
+            close = self._settle(connection, reusable=connection is not None)
+        return close + self.reclaim() if self.abandoned else close
 
     def drain(self, *, active: bool = True) -> list[C]:
         """Forget all idle connections, and those in use as well; returns them for closing."""
@@ -190,12 +192,14 @@ class Pool(Generic[C]):
 
     def reclaim(self) -> list[C]:
         """Settle what finalisers left, unless the lock is taken: then its holder's successor will."""
-        if not self._lock.acquire(blocking=False):
-            return []
-        try:
-            return self._tidy()
-        finally:
-            self._lock.release()
+        close: list[C] = []
+        # Again, if a finaliser came while the lock was held here: it found it taken, and went.
+        while self.abandoned and self._lock.acquire(blocking=False):
+            try:
+                close += self._tidy()
+            finally:
+                self._lock.release()
+        return close
 
     def stats(self) -> PoolStats:
         with self._lock:
@@ -225,12 +229,13 @@ class Pool(Generic[C]):
             if waiter.left:
                 continue
             self._waiting -= 1
-            waiter.granted = True
             fits = reusable and connection is not None and connection.key == waiter.key
             if fits:
                 assert connection is not None
                 waiter.connection = connection
                 self._active[connection] = None
+            # Last, as a waiter whose time is up reads this without the lock.
+            waiter.granted = True
             waiter.event.set()
             return [] if fits or connection is None else [connection]
         self._slots -= 1

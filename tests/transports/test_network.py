@@ -18,8 +18,11 @@ from scallion.pipeline.errors import (
     WriteError,
     WriteTimeout,
 )
+from scallion.pipeline.runtime import run
 from scallion.transports.network.asyncio_channel import AsyncioChannel
 from scallion.transports.network.base import ByteChannel, Network
+from scallion.transports.network.blocking import PollWaits
+from scallion.transports.network.sockets import SocketChannel
 from support.channels import (
     BIG,
     LONG,
@@ -366,6 +369,32 @@ def test_an_answer_before_a_reset_is_not_lost(play: Loop, serve: Servers) -> Non
         channel.close()
 
     play(scenario)
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_sending_fails_where_it_seemed_possible(readable: bool) -> None:
+    """
+    If there is something to read, that says more; else it is an error, and no reason to try for ever.
+    """
+
+    class Refusing(socket.socket):
+        def send(self, *args: Any) -> int:
+            raise PermissionError(1, "Operation not permitted")
+
+    class Willing(PollWaits):
+        async def either(self, timeout: float | None) -> tuple[bool, bool]:
+            return False, True
+
+        def readable_now(self) -> bool:
+            return readable
+
+    with Refusing() as sock:
+        channel = SocketChannel(sock, Willing(sock))
+        if readable:
+            assert 0 == run(channel.write_or_answer(b"x", LONG))
+        else:
+            with pytest.raises(WriteError, match="not permitted"):
+                run(channel.write_or_answer(b"x", LONG))
 
 
 def test_an_upload_without_an_answer_is_sent_whole(play: Loop, serve: Servers) -> None:

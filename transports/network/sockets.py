@@ -106,9 +106,11 @@ class SocketChannel(Carrying):
                 return self._sock.send(data)
             except BlockingIOError:
                 continue
-            except OSError:
-                # The peer has just gone. Whether it answered before, reading tells.
-                return 0
+            except OSError as exc:
+                # If the peer has just gone, reading tells whether it answered before.
+                if self._waits.readable_now():
+                    return 0
+                raise write_failed(exc) from exc
         raise write_closed()
 
     def _send(self, data: bytes | memoryview) -> int:
