@@ -6,11 +6,15 @@ coroutine finishes in one step. Under asyncio and trio the very same coroutine i
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
-from collections.abc import Awaitable, Coroutine, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from types import TracebackType
-from typing import Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 __all__ = ["AsyncRuntime", "BlockingRuntime", "Event", "Runtime", "run"]
 
@@ -66,6 +70,9 @@ class Runtime(Protocol):
             TimeoutError: the deadline passed first; `work` was cancelled and has ended.
         """
 
+    async def offload(self, work: Callable[[], T]) -> T:
+        """Do what takes the processor for long without holding up other tasks: in a thread, if there is a loop."""
+
 
 class _BlockingEvent:
     __slots__ = ("_event", "is_set", "set")
@@ -94,6 +101,9 @@ class BlockingRuntime:
 
     async def bounded(self, work: Awaitable[T], deadline: float) -> T:  # noqa: ARG002
         return await work
+
+    async def offload(self, work: Callable[[], T]) -> T:
+        return work()
 
 
 class _AnyioEvent:
@@ -126,9 +136,12 @@ class AsyncRuntime:
 
     @property
     def key(self) -> Hashable:
-        from anyio.lowlevel import current_token
+        loop = _asyncio_loop()
+        if loop is not None:
+            return loop
+        from trio.lowlevel import current_trio_token
 
-        return current_token()
+        return current_trio_token()
 
     async def sleep(self, seconds: float) -> None:
         import anyio
@@ -139,10 +152,33 @@ class AsyncRuntime:
         return _AnyioEvent()
 
     async def bounded(self, work: Awaitable[T], deadline: float) -> T:
+        left = max(0.0, deadline - self.clock())
+        loop = _asyncio_loop()
+        if loop is not None:
+            # Half the price of anyio's scope: 5 us against 10.
+            from asyncio import timeout_at
+
+            async with timeout_at(loop.time() + left):
+                return await work
         import anyio
 
-        with anyio.fail_after(max(0.0, deadline - self.clock())):
+        with anyio.fail_after(left):
             return await work
+
+    async def offload(self, work: Callable[[], T]) -> T:
+        from anyio.to_thread import run_sync
+
+        return await run_sync(work)
+
+
+def _asyncio_loop() -> AbstractEventLoop | None:
+    """The asyncio loop that runs the caller; None under trio."""
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_task():
+        return None
+    from asyncio import get_running_loop
+
+    return get_running_loop()
 
 
 def run(work: Awaitable[T]) -> T:

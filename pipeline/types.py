@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from http.cookiejar import CookieJar
+from os import PathLike
 from typing import IO, Any, TypeAlias, Union
 
 from .auth import Auth
@@ -13,6 +14,26 @@ from .queryparams import QueryParams
 from .request import Request
 from .settings import Proxy, Timeout
 from .urls import URL
+
+__all__ = [
+    "AuthTypes",
+    "CertTypes",
+    "CookieTypes",
+    "FileContent",
+    "FileTypes",
+    "HeaderTypes",
+    "PrimitiveData",
+    "ProxyTypes",
+    "QueryParamTypes",
+    "RequestContent",
+    "RequestData",
+    "RequestExtensions",
+    "RequestFiles",
+    "ResponseContent",
+    "ResponseExtensions",
+    "TimeoutTypes",
+    "URLTypes",
+]
 
 PrimitiveData: TypeAlias = str | int | float | bool | None
 URLTypes: TypeAlias = Union["URL", str]
@@ -47,7 +68,7 @@ AuthTypes: TypeAlias = Union[
 RequestContent: TypeAlias = str | bytes | Iterable[bytes] | AsyncIterable[bytes]
 ResponseContent: TypeAlias = str | bytes | Iterable[bytes] | AsyncIterable[bytes]
 RequestData: TypeAlias = Mapping[str, Any]
-FileContent: TypeAlias = IO[bytes] | bytes | str
+FileContent: TypeAlias = IO[bytes] | bytes | str | PathLike[str]
 FileTypes: TypeAlias = (
     FileContent
     | tuple[str | None, FileContent]

@@ -26,6 +26,7 @@ _NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")  # RFC 9110 section 5.6.2, t
 # RFC 9110 section 5.5, and without the control characters that h11 takes for blanks.
 _BAD_VALUE = re.compile(rb"[\x00\n\v\f\r]")
 _DISCONNECTED = "Server disconnected without sending a response."
+_BEGIN = b"HTTP/"
 _TARGET = re.compile(rb"[\x21-\x7e]+")  # RFC 9112 section 3.2: no blanks, no control characters
 
 
@@ -168,6 +169,10 @@ class H11Codec:
                     raise RemoteProtocolError(_DISCONNECTED) from error
                 raise RemoteProtocolError(_not_http(error)) from error
             if event is h11.NEED_DATA:
+                begun = connection.trailing_data[0][: len(_BEGIN)]
+                if begun != _BEGIN[: len(begun)]:
+                    # h11 would wait for a blank line, which another protocol may never send.
+                    raise RemoteProtocolError(_not_http(f"it begins with {bytes(begun)!r}"))
                 return None
             if not isinstance(event, (h11.Response, h11.InformationalResponse)):
                 raise RemoteProtocolError(_DISCONNECTED)
@@ -309,14 +314,14 @@ def _explain(method: bytes, target: bytes, headers: RawHeaders) -> str | None:
     return None
 
 
-def _not_http(error: h11.RemoteProtocolError) -> str:
-    message = str(error)
-    if "illegal status line" in message or "malformed" in message:
+def _not_http(reason: object) -> str:
+    message = _short(str(reason))
+    if any(sign in message for sign in ("illegal status line", "illegal request line", "malformed", "begins with")):
         return (
-            f"The server's answer is not HTTP/1.1 ({_short(message)}): is this the right port, and does the server "
+            f"The server's answer is not HTTP/1.1 ({message}): is this the right port, and does the server "
             "expect TLS or HTTP/2 there?"
         )
-    return f"The server broke HTTP/1.1's rules: {_short(message)}"
+    return f"The server broke HTTP/1.1's rules: {message}"
 
 
 def _short_body(error: h11.RemoteProtocolError) -> str:

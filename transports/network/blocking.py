@@ -10,6 +10,7 @@ import errno
 import os
 import select
 import socket
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -111,10 +112,17 @@ class SelectWaits:  # pragma: no cover  (Windows has no poll)
 
 
 class PollDialer:
-    """Resolves and waits by blocking the thread. The resolver of the system knows no timeout."""
+    """Resolves and waits by blocking the thread."""
 
-    async def resolve(self, host: str, port: int, timeout: float | None) -> list[Address]:  # noqa: ARG002
-        return as_addresses(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    async def resolve(self, host: str, port: int, timeout: float | None) -> list[Address]:
+        if timeout is None:
+            return as_addresses(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        # The system's resolver knows no timeout and cannot be interrupted. A thread of its own can be left
+        # behind; it ends with the resolver's own patience, and does not keep the program alive.
+        lookup = _Lookup(host, port)
+        lookup.start()
+        lookup.join(timeout)
+        return lookup.addresses()
 
     async def finished(
         self, sockets: Sequence[socket.socket], timeout: float | None
@@ -127,6 +135,29 @@ class PollDialer:
             poll.register(sock, select.POLLOUT)
         ready = {descriptor for descriptor, _ in poll.poll(_milliseconds(timeout))}
         return [sock for sock in sockets if sock.fileno() in ready]
+
+
+class _Lookup(threading.Thread):
+    """One question to the system's resolver."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(name=f"scallion resolves {host}", daemon=True)
+        self._question = (host, port)
+        self._found: list[Address] | None = None
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self._found = as_addresses(socket.getaddrinfo(*self._question, type=socket.SOCK_STREAM))
+        except Exception as exc:  # noqa: BLE001  (it is raised where it was asked for)
+            self._error = exc
+
+    def addresses(self) -> list[Address]:
+        if self._error is not None:
+            raise self._error
+        if self._found is None:
+            raise TimeoutError("the name has not been resolved")
+        return self._found
 
 
 class BlockingNetwork:

@@ -40,7 +40,7 @@ def _reason(exc: BaseException) -> str:
 
 
 def _span(timeout: float | None) -> str:
-    return "the time allowed" if timeout is None else f"{timeout:g} s"
+    return "the time allowed" if timeout is None else f"{timeout:.3g} s"
 
 
 def unresolved(where: str, exc: Exception) -> ConnectError:
