@@ -12,8 +12,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-import scallion
 from timeline import Timeline, watched
+
+import scallion
 
 HERE = Path(__file__).parent
 LOGIN = scallion.DigestAuth("orders", "correct horse")

@@ -12,9 +12,10 @@ import sys
 import time
 import uuid
 
-import scallion
 from service import Answer, Service
 from timeline import Timeline, watched
+
+import scallion
 
 
 class OutOfStock(Exception):

@@ -14,6 +14,12 @@ class Answer(NamedTuple):
     headers: dict[str, str] = {}  # noqa: RUF012
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # Callers come fifty at once; the default queue of five would make most of them wait for a second.
+    request_queue_size = 128
+
+
 class Service:
     """Subclass it and write `answer`."""
 
@@ -61,8 +67,7 @@ class Service:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 """Nothing: the caller tells the story."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", port), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return int(self._server.server_address[1])
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from orders import OutOfStock, make_client, place_order
 
 import scallion
-from orders import OutOfStock, make_client, place_order
 
 
 class Inventory:

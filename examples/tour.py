@@ -15,9 +15,9 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import anyio
+from echo import Echo, ForwardProxy, HTTP2Echo
 
 import scallion
-from echo import Echo, ForwardProxy, HTTP2Echo
 from scallion import URL, AsyncClient, Client, Limits, Timeout, codes
 
 TOUR: list[Callable[[Echo], None]] = []

@@ -98,7 +98,7 @@ class Redirects(Layer):
                 response.next_request = next_request(
                     request, response, self.sensitive, self.cookies
                 )
-            except (InvalidURL, RemoteProtocolError):
+            except RemoteProtocolError:
                 response.next_request = None
             return response
         limit = self.limit if option is None or option.limit is None else option.limit
@@ -172,11 +172,14 @@ def _method(method: str, status: int) -> str:
 
 def _location(request: Request, response: Response) -> URL:
     try:
-        url = URL(response.headers["Location"])
+        return _resolved(request, URL(response.headers["Location"]))
     except InvalidURL as error:
         raise RemoteProtocolError(
             f"Invalid URL in location header: {error}.", request=request
         ) from error
+
+
+def _resolved(request: Request, url: URL) -> URL:
     if url.scheme and not url.host:
         # "https:///path": the host is missing, and the one we spoke to is meant.
         url = url.copy_with(host=request.url.host)

@@ -149,6 +149,11 @@ class Deadlines(Layer):
         runtime = call_next.runtime
         deadline, total = _earliest(outer, runtime.clock(), total)
         request.deadline = deadline
+        if runtime.clock() >= deadline:
+            deadline.is_over = True
+            raise TotalTimeout(
+                "The call's deadline had passed before the request could be sent", request=request
+            )
         observers = request.observers
         progress = _Progress()
         request.observers = (*observers, progress)

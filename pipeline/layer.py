@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from .errors import UnknownOption
@@ -26,7 +27,7 @@ class Layer:
     option: ClassVar[str | None] = None
 
 
-def check_options(extensions: Mapping[str, Any], installed: frozenset[str]) -> None:
+def check_options(extensions: Mapping[Any, Any], installed: frozenset[str]) -> None:
     """Refuse an option that nothing would read.
 
     Cases: a transport's option; one of an installed layer; one of a layer that is not installed;
@@ -36,7 +37,7 @@ def check_options(extensions: Mapping[str, Any], installed: frozenset[str]) -> N
         UnknownOption: nothing in this client reads it; the message says what to do.
     """
     for key in extensions:
-        if key in TRANSPORT_OPTIONS or key in installed:
+        if key in TRANSPORT_OPTIONS or key in installed or not isinstance(key, str):
             continue
         if key.startswith(_PREFIX):
             layer = key.removeprefix(_PREFIX)
@@ -49,6 +50,7 @@ def check_options(extensions: Mapping[str, Any], installed: frozenset[str]) -> N
             raise UnknownOption(f"Unknown request option {key!r}: did you mean {meant!r}?")
 
 
+@lru_cache(maxsize=256)
 def _misspelt(key: str, installed: frozenset[str]) -> str | None:
     import difflib
 

@@ -18,6 +18,7 @@ from .errors import MiddlewareError
 from .request import Request
 from .response import Response
 from .runtime import Event, Runtime, run
+from .streams import AsyncByteStream, SyncByteStream, Unsuspended
 
 __all__ = [
     "Middleware",
@@ -197,13 +198,24 @@ async def _await(awaitable: Awaitable[T]) -> T:
 
 
 def _checked(middleware: Middleware, call_next: Next) -> Send:
+    blocking = call_next.runtime.blocking
+
     async def send(request: Request) -> Response:
         response = await middleware(request, call_next)
         if not isinstance(response, Response):
             raise _no_response(middleware, response)
+        if blocking and not isinstance(response.stream, AsyncByteStream):
+            _let_await(response)
         return response
 
     return send
+
+
+def _let_await(response: Response) -> None:
+    """A layer under a `Client` made this response itself; those outside of it await its body."""
+    stream = response.stream
+    if isinstance(stream, SyncByteStream) and not isinstance(stream, AsyncByteStream):
+        response.stream = Unsuspended(stream)
 
 
 def _passed_on(middleware: Any, call_next: Next) -> Send:
@@ -296,6 +308,8 @@ def _strict(middleware: Any, send: Send, runtime: Runtime, *, plain: bool) -> Se
             raise
         if not isinstance(response, Response):
             raise _no_response(middleware, response)
+        if runtime.blocking:
+            _let_await(response)
         ledger.must_be_closed("returning another", response)
         return response
 

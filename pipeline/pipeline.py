@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from .onion import Middleware, Send, SyncMiddleware, check_middleware, compose, name_of
 from .runtime import Runtime
@@ -33,6 +33,10 @@ class Slot:
 
 PER_CALL = Slot("per call")
 PER_ATTEMPT = Slot("per attempt")
+
+
+# What an edit is about: a class, a slot, or a layer itself, such as a function.
+Target: TypeAlias = type[Any] | Slot | AnyMiddleware
 
 
 class Pipeline:
@@ -89,8 +93,8 @@ class Pipeline:
         """Add layers inside redirects, retries and auth: they see each request that goes on the wire."""
         return self.before(PER_ATTEMPT, *layers)
 
-    def before(self, target: type[Any] | Slot, *layers: AnyMiddleware) -> Pipeline:
-        """Put layers just outside the layer of class `target`.
+    def before(self, target: Target, *layers: AnyMiddleware) -> Pipeline:
+        """Put layers just outside the outermost layer of class `target`, or the layer that is `target` itself.
 
         Raises:
             LookupError: the pipeline has no such layer.
@@ -98,13 +102,13 @@ class Pipeline:
         at = self._index(target)
         return self._with((*self.layers[:at], *layers, *self.layers[at:]))
 
-    def after(self, target: type[Any] | Slot, *layers: AnyMiddleware) -> Pipeline:
-        """Put layers just inside the layer of class `target`; errors as `before`."""
+    def after(self, target: Target, *layers: AnyMiddleware) -> Pipeline:
+        """Put layers just inside `target`; as `before`."""
         at = self._index(target) + 1
         return self._with((*self.layers[:at], *layers, *self.layers[at:]))
 
-    def replace(self, target: type[Any], *layers: AnyMiddleware) -> Pipeline:
-        """Put layers in the place of the layer of class `target`; errors as `before`."""
+    def replace(self, target: Target, *layers: AnyMiddleware) -> Pipeline:
+        """Put layers in the place of `target`; as `before`. Slots stay."""
         at = self._index(target)
         if isinstance(self.layers[at], Slot):
             raise TypeError(
@@ -112,8 +116,8 @@ class Pipeline:
             )
         return self._with((*self.layers[:at], *layers, *self.layers[at + 1 :]))
 
-    def without(self, target: type[Any]) -> Pipeline:
-        """Leave out the layer of class `target`; errors as `before`."""
+    def without(self, target: Target) -> Pipeline:
+        """Leave out `target`; as `before`. Slots stay."""
         return self.replace(target)
 
     def strict(self) -> Pipeline:
@@ -192,7 +196,7 @@ class Pipeline:
         object.__setattr__(self, "layers", layers)
         object.__setattr__(self, "_strict", strict)
 
-    def _index(self, target: type[Any] | Slot) -> int:
+    def _index(self, target: Target) -> int:
         for index, layer in enumerate(self.layers):
             if layer is target or (isinstance(target, type) and isinstance(layer, target)):
                 return index

@@ -75,15 +75,38 @@ class Runtime(Protocol):
 
 
 class _BlockingEvent:
-    __slots__ = ("_event", "is_set", "set")
+    """Made of a bare lock: a finaliser may set it in the midst of this thread's own wait.
+
+    `threading.Event` holds a lock in there, and the two would wait for each other for ever.
+    """
+
+    __slots__ = ("_gate", "_up")
 
     def __init__(self) -> None:
-        self._event = threading.Event()
-        self.set = self._event.set
-        self.is_set = self._event.is_set
+        self._up = False
+        # Open once the flag is up: who passes leaves it open.
+        self._gate = threading.Lock()
+        self._gate.acquire()
+
+    def set(self) -> None:
+        self._up = True
+        self._open()
+
+    def is_set(self) -> bool:
+        return self._up
 
     async def wait(self, timeout: float | None = None) -> bool:
-        return self._event.wait(timeout)
+        limit = -1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX)
+        if not self._up and self._gate.acquire(timeout=limit):
+            self._open()
+        return self._up
+
+    def _open(self) -> None:
+        try:
+            self._gate.release()
+        except RuntimeError:
+            # Somebody else opened it.
+            pass
 
 
 class BlockingRuntime:

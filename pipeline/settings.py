@@ -43,6 +43,16 @@ def _seconds(name: str, value: float | None) -> float | None:
     return value
 
 
+def _check_limit(name: str, value: object, least: int, *, whole: bool) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        kind = "whole number" if whole else "number"
+        raise TypeError(f"Limits {name} must be a {kind} or None, not {value!r}")
+    if not value >= least:
+        raise ValueError(f"Limits {name} must be at least {least}, or None for no limit: {value!r}")
+
+
 class Timeout:
     """How long a call and its parts may take, in seconds; None lifts a limit.
 
@@ -147,6 +157,10 @@ class Limits:
         max_connections: Connections at once, busy and idle.
         max_keepalive_connections: Idle connections kept for reuse.
         keepalive_expiry: Seconds that an idle connection is kept.
+
+    Raises:
+        TypeError: a limit is no number, or no whole one where connections are counted.
+        ValueError: a limit is too small.
     """
 
     __slots__ = ("keepalive_expiry", "max_connections", "max_keepalive_connections")
@@ -158,15 +172,9 @@ class Limits:
         max_keepalive_connections: int | None = None,
         keepalive_expiry: float | None = 5.0,
     ) -> None:
-        for name, value, least in (
-            ("max_connections", max_connections, 1),
-            ("max_keepalive_connections", max_keepalive_connections, 0),
-            ("keepalive_expiry", keepalive_expiry, 0),
-        ):
-            if value is not None and not value >= least:
-                raise ValueError(
-                    f"Limits {name} must be at least {least}, or None for no limit: {value!r}"
-                )
+        _check_limit("max_connections", max_connections, 1, whole=True)
+        _check_limit("max_keepalive_connections", max_keepalive_connections, 0, whole=True)
+        _check_limit("keepalive_expiry", keepalive_expiry, 0, whole=False)
         self.max_connections = max_connections
         self.max_keepalive_connections = max_keepalive_connections
         self.keepalive_expiry = keepalive_expiry

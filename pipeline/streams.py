@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
-__all__ = ["AsyncByteStream", "ByteStream", "SyncByteStream"]
+__all__ = ["AsyncByteStream", "ByteStream", "SyncByteStream", "Unsuspended"]
 
 
 class SyncByteStream:
@@ -51,6 +51,25 @@ class _Once:
         for chunk in self._iterator:
             return chunk
         raise StopAsyncIteration
+
+
+class Unsuspended(SyncByteStream, AsyncByteStream):
+    """A sync stream under a `Client` that layers may await as well: it blocks, and nothing suspends."""
+
+    def __init__(self, stream: SyncByteStream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._stream)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Once(iter(self._stream))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    async def aclose(self) -> None:
+        self._stream.close()
 
 
 class ByteStream(SyncByteStream, AsyncByteStream):

@@ -75,6 +75,8 @@ FileTypes: TypeAlias = (
     | tuple[str | None, FileContent, str | None]
     | tuple[str | None, FileContent, str | None, Mapping[str, str]]
 )
-RequestFiles: TypeAlias = Mapping[str, FileTypes | Sequence[FileTypes]] | Sequence[tuple[str, FileTypes]]
+RequestFiles: TypeAlias = (
+    Mapping[str, FileTypes | Sequence[FileTypes]] | Sequence[tuple[str, FileTypes]]
+)
 RequestExtensions: TypeAlias = Mapping[str, Any]
 ResponseExtensions: TypeAlias = Mapping[str, Any]

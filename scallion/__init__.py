@@ -154,6 +154,21 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.s
 __all__ = sorted([*_HOME_OF, "__description__", "__title__", "__version__"], key=str.casefold)  # noqa: PLE0605
 
 
+def _publish() -> None:
+    """Let what is public here say so in reprs, tracebacks and pickles, wherever it was defined."""
+    from sys import modules
+
+    for home in [home for home in _HOMES if home in modules]:
+        found = [getattr(modules[home], name, None) for name in _HOMES[home].split()]
+        if None in found:
+            # It is being imported at this moment.
+            continue
+        del _HOMES[home]
+        for value in found:
+            if getattr(value, "__module__", "").startswith("scallion."):
+                value.__module__ = "scallion"
+
+
 def __getattr__(name: str) -> Any:
     home = _HOME_OF.get(name)
     if home is None:
@@ -161,9 +176,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     value = getattr(import_module(home), name)
-    if (getattr(value, "__module__", None) or "").startswith("scallion."):
-        # What is public here says so: in reprs, pickles and documents.
-        value.__module__ = "scallion"
+    _publish()
     globals()[name] = value
     return value
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from scallion.pipeline.onion import Send
-from scallion.pipeline.pipeline import AnyMiddleware, Pipeline
+from scallion.pipeline.onion import Middleware, Send
+from scallion.pipeline.pipeline import Pipeline
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import AsyncRuntime
@@ -73,7 +74,7 @@ class AsyncClient(BaseClient):
         trust_env: bool = True,
         default_encoding: str | Callable[[bytes], str | None] = "utf-8",
         pipeline: Pipeline | None = None,
-        middlewares: Sequence[AnyMiddleware] = (),
+        middlewares: Sequence[Middleware] = (),
         proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> None:
@@ -120,7 +121,7 @@ class AsyncClient(BaseClient):
         auth: AuthTypes | UseClientDefault | None = USE_CLIENT_DEFAULT,
         follow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-        middlewares: Sequence[AnyMiddleware] = (),
+        middlewares: Sequence[Middleware] = (),
     ) -> Response:
         """Send a request that `build_request` made, through all layers.
 
@@ -169,7 +170,7 @@ class AsyncClient(BaseClient):
         timeout: TimeoutTypes | UseClientDefault = USE_CLIENT_DEFAULT,
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-        middlewares: Sequence[AnyMiddleware] = (),
+        middlewares: Sequence[Middleware] = (),
     ) -> Response:
         """Build a request, send it, and return the response, its body read.
 
@@ -234,7 +235,7 @@ class AsyncClient(BaseClient):
         timeout: TimeoutTypes | UseClientDefault = USE_CLIENT_DEFAULT,
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-        middlewares: Sequence[AnyMiddleware] = (),
+        middlewares: Sequence[Middleware] = (),
     ) -> _Streaming:
         """A context manager that sends a request and gives the response, its body unread; leaving it closes that.
 
@@ -274,7 +275,7 @@ class AsyncClient(BaseClient):
         timeout: TimeoutTypes | UseClientDefault = USE_CLIENT_DEFAULT,
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-        middlewares: Sequence[AnyMiddleware] = (),
+        middlewares: Sequence[Middleware] = (),
     ) -> Response:
         """Send a GET request. See `request`."""
         return await self.request(
@@ -303,9 +304,9 @@ class AsyncClient(BaseClient):
         timeout: TimeoutTypes | UseClientDefault = USE_CLIENT_DEFAULT,
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-        middlewares: Sequence[AnyMiddleware] = (),
+        middlewares: Sequence[Middleware] = (),
     ) -> Response:
-        """Send a OPTIONS request. See `request`."""
+        """Send an OPTIONS request. See `request`."""
         return await self.request(
             "OPTIONS",
             url,
@@ -332,7 +333,7 @@ class AsyncClient(BaseClient):
         timeout: TimeoutTypes | UseClientDefault = USE_CLIENT_DEFAULT,
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-        middlewares: Sequence[AnyMiddleware] = (),
+        middlewares: Sequence[Middleware] = (),
     ) -> Response:
         """Send a HEAD request. See `request`."""
         return await self.request(
@@ -361,7 +362,7 @@ class AsyncClient(BaseClient):
         timeout: TimeoutTypes | UseClientDefault = USE_CLIENT_DEFAULT,
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-        middlewares: Sequence[AnyMiddleware] = (),
+        middlewares: Sequence[Middleware] = (),
     ) -> Response:
         """Send a DELETE request. See `request`."""
         return await self.request(
@@ -394,7 +395,7 @@ class AsyncClient(BaseClient):
         timeout: TimeoutTypes | UseClientDefault = USE_CLIENT_DEFAULT,
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-        middlewares: Sequence[AnyMiddleware] = (),
+        middlewares: Sequence[Middleware] = (),
     ) -> Response:
         """Send a POST request. See `request`."""
         return await self.request(
@@ -431,7 +432,7 @@ class AsyncClient(BaseClient):
         timeout: TimeoutTypes | UseClientDefault = USE_CLIENT_DEFAULT,
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-        middlewares: Sequence[AnyMiddleware] = (),
+        middlewares: Sequence[Middleware] = (),
     ) -> Response:
         """Send a PUT request. See `request`."""
         return await self.request(
@@ -468,7 +469,7 @@ class AsyncClient(BaseClient):
         timeout: TimeoutTypes | UseClientDefault = USE_CLIENT_DEFAULT,
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-        middlewares: Sequence[AnyMiddleware] = (),
+        middlewares: Sequence[Middleware] = (),
     ) -> Response:
         """Send a PATCH request. See `request`."""
         return await self.request(
@@ -493,8 +494,10 @@ class AsyncClient(BaseClient):
         """Close all connections; the client then sends nothing more. Closing twice is fine."""
         if self._state is not ClientState.CLOSED:
             self._state = ClientState.CLOSED
-            for transport in self._transports():
-                await transport.aclose()
+            # Should closing one fail, the others are closed all the same.
+            async with AsyncExitStack() as stack:
+                for transport in self._transports():
+                    stack.push_async_callback(transport.aclose)
 
     async def __aenter__(self) -> Self:
         if self._state is not ClientState.UNOPENED:
@@ -503,9 +506,13 @@ class AsyncClient(BaseClient):
                 if self._state is ClientState.OPENED
                 else "Cannot reopen a client instance, once it has been closed."
             )
+        # Until all are open: a client that could not be opened is closed.
+        self._state = ClientState.CLOSED
+        async with AsyncExitStack() as stack:
+            for transport in self._transports():
+                await stack.enter_async_context(transport)
+            stack.pop_all()
         self._state = ClientState.OPENED
-        for transport in self._transports():
-            await transport.__aenter__()
         return self
 
     async def __aexit__(
@@ -514,9 +521,11 @@ class AsyncClient(BaseClient):
         exc_value: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None:
-        self._state = ClientState.CLOSED
-        for transport in self._transports():
-            await transport.__aexit__(exc_type, exc_value, traceback)
+        if self._state is not ClientState.CLOSED:
+            self._state = ClientState.CLOSED
+            async with AsyncExitStack() as stack:
+                for transport in self._transports():
+                    stack.push_async_callback(transport.__aexit__, exc_type, exc_value, traceback)
 
 
 class _Streaming:

@@ -62,6 +62,10 @@ class UseClientDefault:
     def __repr__(self) -> str:
         return "USE_CLIENT_DEFAULT"
 
+    def __reduce__(self) -> str:
+        # There is one, and copies and pickles are it.
+        return "USE_CLIENT_DEFAULT"
+
 
 USE_CLIENT_DEFAULT = UseClientDefault()
 
@@ -115,6 +119,7 @@ class BaseClient:
         middlewares: Sequence[AnyMiddleware],
         runtime: Runtime,
     ) -> None:
+        _check_kinds(limits, pipeline)
         self._base_url = with_trailing_slash(URL(base_url))
         self._auth = build_auth(auth)
         self._params = QueryParams(params)
@@ -199,6 +204,11 @@ class BaseClient:
 
     @event_hooks.setter
     def event_hooks(self, event_hooks: Mapping[str, list[Callable[..., Any]]]) -> None:
+        if not self._has_hooks and any(event_hooks.values()):
+            raise UnknownOption(
+                "event_hooks= needs the layer EventHooks, which this client's pipeline does not have: "
+                "install EventHooks()"
+            )
         self._hooks.set(event_hooks)
 
     @property
@@ -283,15 +293,10 @@ class BaseClient:
             if cookies is not self._cookies:
                 self._cookies.update(cookies)
         hooks = pipeline.find(EventHooks)
-        if hooks is None:
-            if any(event_hooks.values()):
-                raise UnknownOption(
-                    "event_hooks= needs the layer EventHooks, which this pipeline does not have"
-                )
-            hooks = EventHooks()
-        elif event_hooks:
-            hooks.set(event_hooks)
-        self._hooks = hooks
+        self._has_hooks = hooks is not None
+        self._hooks = EventHooks() if hooks is None else hooks
+        if event_hooks:
+            self.event_hooks = event_hooks
         self._pipeline = pipeline.per_call(*_several(middlewares)) if middlewares else pipeline
 
     # Building a request
@@ -368,7 +373,12 @@ class BaseClient:
                 "Cannot send a request, as the client has been closed: make a new client"
             )
         self._state = ClientState.OPENED
-        extensions = request.extensions
+        try:
+            extensions = request.extensions
+        except AttributeError:
+            raise TypeError(
+                f"send() takes a Request, not {type(request).__name__}: make one with build_request()"
+            ) from None
         onion = self._onion
         installed = self._options
         if len(extensions) > 1 or middlewares:
@@ -407,6 +417,15 @@ class BaseClient:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._state.name.lower()}, {len(self._pipeline)} layers over {self._transport!r}>"
+
+
+def _check_kinds(limits: object, pipeline: object) -> None:
+    """Refuse what would fail later, and less clearly."""
+    if not hasattr(limits, "max_connections"):
+        raise TypeError(f"limits= takes Limits(max_connections=...), not {limits!r}")
+    if pipeline is not None and not isinstance(pipeline, Pipeline):
+        hint = f": write {name_of(pipeline)}()" if callable(pipeline) else ""
+        raise TypeError(f"pipeline= takes a Pipeline, not a {type(pipeline).__name__}{hint}")
 
 
 def _refuse_for_lack(

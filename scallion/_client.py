@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -327,7 +328,7 @@ class Client(BaseClient):
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[AnyMiddleware] = (),
     ) -> Response:
-        """Send a OPTIONS request. See `request`."""
+        """Send an OPTIONS request. See `request`."""
         return self.request(
             "OPTIONS",
             url,
@@ -515,8 +516,10 @@ class Client(BaseClient):
         """Close all connections; the client then sends nothing more. Closing twice is fine."""
         if self._state is not ClientState.CLOSED:
             self._state = ClientState.CLOSED
-            for transport in self._transports():
-                transport.close()
+            # Should closing one fail, the others are closed all the same.
+            with ExitStack() as stack:
+                for transport in self._transports():
+                    stack.callback(transport.close)
 
     def __enter__(self) -> Self:
         if self._state is not ClientState.UNOPENED:
@@ -525,9 +528,13 @@ class Client(BaseClient):
                 if self._state is ClientState.OPENED
                 else "Cannot reopen a client instance, once it has been closed."
             )
+        # Until all are open: a client that could not be opened is closed.
+        self._state = ClientState.CLOSED
+        with ExitStack() as stack:
+            for transport in self._transports():
+                stack.enter_context(transport)
+            stack.pop_all()
         self._state = ClientState.OPENED
-        for transport in self._transports():
-            transport.__enter__()
         return self
 
     def __exit__(
@@ -536,9 +543,11 @@ class Client(BaseClient):
         exc_value: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None:
-        self._state = ClientState.CLOSED
-        for transport in self._transports():
-            transport.__exit__(exc_type, exc_value, traceback)
+        if self._state is not ClientState.CLOSED:
+            self._state = ClientState.CLOSED
+            with ExitStack() as stack:
+                for transport in self._transports():
+                    stack.callback(transport.__exit__, exc_type, exc_value, traceback)
 
 
 class _Streaming:

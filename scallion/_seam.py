@@ -28,6 +28,8 @@ def sync_seam(pick: Callable[[URL], Any], default_encoding: Any) -> Send:
             if error._request is None:
                 error.request = request
             raise
+        if not isinstance(response, Response):
+            raise _no_response(response)
         if type(response.stream) is not ByteStream:
             if not isinstance(response.stream, SyncByteStream):
                 raise TypeError(
@@ -51,6 +53,8 @@ def async_seam(pick: Callable[[URL], Any], default_encoding: Any) -> Send:
             if error._request is None:
                 error.request = request
             raise
+        if not isinstance(response, Response):
+            raise _no_response(response)
         if type(response.stream) is not ByteStream:
             if not isinstance(response.stream, AsyncByteStream):
                 raise TypeError(
@@ -61,6 +65,14 @@ def async_seam(pick: Callable[[URL], Any], default_encoding: Any) -> Send:
         return _adopt(response, request, started, default_encoding)
 
     return send
+
+
+def _no_response(returned: object) -> TypeError:
+    kind = type(returned)
+    return TypeError(
+        f"The transport returned a {kind.__module__}.{kind.__qualname__}: it must return a scallion.Response; "
+        "a transport written for httpx changes its import too"
+    )
 
 
 def _adopt(response: Response, request: Request, started: float, default_encoding: Any) -> Response:

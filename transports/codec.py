@@ -316,7 +316,10 @@ def _explain(method: bytes, target: bytes, headers: RawHeaders) -> str | None:
 
 def _not_http(reason: object) -> str:
     message = _short(str(reason))
-    if any(sign in message for sign in ("illegal status line", "illegal request line", "malformed", "begins with")):
+    if any(
+        sign in message
+        for sign in ("illegal status line", "illegal request line", "malformed", "begins with")
+    ):
         return (
             f"The server's answer is not HTTP/1.1 ({message}): is this the right port, and does the server "
             "expect TLS or HTTP/2 there?"

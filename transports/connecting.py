@@ -15,15 +15,18 @@ from scallion.pipeline.errors import (
     ConnectTimeout,
     LocalProtocolError,
     ProxyError,
+    ReadError,
+    ReadTimeout,
     RemoteProtocolError,
-    TotalTimeout,
     UnsupportedProtocol,
+    WriteError,
+    WriteTimeout,
 )
 from scallion.pipeline.request import Request
 from scallion.pipeline.runtime import Runtime
 from scallion.pipeline.settings import Proxy
 
-from .http11 import HTTP11Connection, Owner, remaining
+from .http11 import HTTP11Connection, Owner, overdue, remaining
 from .messages import RawHeaders
 from .network.base import ByteChannel, Network, SocketOption
 
@@ -61,6 +64,8 @@ class Connector:
         local_address: str | None = None,
         retries: int = 0,
         socket_options: Sequence[SocketOption] = (),
+        http1: bool = True,
+        http2: bool = False,
     ) -> None:
         if proxy is not None and proxy.url.scheme not in ("http", "https"):
             raise UnsupportedProtocol(
@@ -74,6 +79,16 @@ class Connector:
         self._local_address = local_address
         self._retries = retries
         self._socket_options = socket_options
+        self._http1 = http1
+        self._http2 = http2
+
+    def may_speak_http2(self, origin: Origin) -> bool:
+        """Whether a connection to `origin` may turn out to be one."""
+        # Cases: asked for by ALPN, which WebSockets (RFC 6455) are not; known beforehand, which no forward proxy is.
+        scheme = origin[0]
+        return self._http2 and (
+            scheme == "https" or (scheme == "http" and not self._http1 and self._proxy is None)
+        )
 
     def origin(self, request: Request) -> Origin:
         """Where `request` goes.
@@ -92,8 +107,10 @@ class Connector:
 
     async def open(
         self, request: Request, origin: Origin, network: Network, runtime: Runtime, owner: Owner
-    ) -> HTTP11Connection:
+    ) -> Any:
         """Open a connection to `origin` for `request`, whose connect timeout and deadline hold.
+
+        It is an `HTTP11Connection`, or where `may_speak_http2` an `HTTP2Connection`.
 
         Raises:
             ConnectTimeout, ConnectError, ProxyError, TotalTimeout: it could not be opened; nothing is left behind.
@@ -115,7 +132,7 @@ class Connector:
 
     async def _open(
         self, request: Request, origin: Origin, network: Network, runtime: Runtime, owner: Owner
-    ) -> HTTP11Connection:
+    ) -> Any:
         scheme, host, port = origin
         proxy = self._proxy
         clock = _ConnectClock(request, runtime)
@@ -130,20 +147,25 @@ class Connector:
                     await _tunnel(channel, proxy, host, port, clock)
                 if scheme in TLS_SCHEMES:
                     name = request.extensions.get("sni_hostname") or host.partition("%")[0]
-                    channel = await channel.start_tls(self._context(), name, clock.left())
+                    channel = await channel.start_tls(self._context(origin), name, clock.left())
             except BaseException:
                 channel.close()
                 raise
         except ConnectTimeout as error:
-            if request.deadline is not None and runtime.clock() >= request.deadline:
-                raise TotalTimeout(
-                    "The call's deadline passed while connecting", request=request
-                ) from error
+            meant = overdue(error, request, runtime, "connecting")
+            if meant is not error:
+                raise meant from error
             raise
         if request.observers:
             request.note(
                 "connection.opened", origin=f"{scheme}://{host}:{port}", proxied=proxy is not None
             )
+        if self.may_speak_http2(origin) and (not self._http1 or _chose_http2(channel)):
+            from .http2 import HTTP2Connection
+
+            carrier: Any = channel
+            sharer: Any = owner
+            return HTTP2Connection(carrier, runtime, origin, sharer)
         extra = _proxy_headers(proxy) if by_proxy and proxy is not None else None
         return HTTP11Connection(
             channel, runtime, origin, owner, by_proxy=by_proxy, extra_headers=extra
@@ -180,10 +202,13 @@ class Connector:
             channel.close()
             raise
 
-    def _context(self) -> ssl.SSLContext:
+    def _context(self, origin: Origin) -> ssl.SSLContext:
         from .tls import default_ssl_context
 
-        return default_ssl_context(self._verify, self._cert, self._trust_env, ("http/1.1",))
+        alpn: tuple[str, ...] = ("http/1.1",)
+        if self.may_speak_http2(origin):
+            alpn = ("h2", "http/1.1") if self._http1 else ("h2",)
+        return default_ssl_context(self._verify, self._cert, self._trust_env, alpn)
 
 
 class _ConnectClock:
@@ -211,6 +236,12 @@ def _proxy_headers(proxy: Proxy) -> RawHeaders:
     return headers
 
 
+def _chose_http2(channel: ByteChannel) -> bool:
+    """Whether the server chose HTTP/2 in the TLS handshake (RFC 7301)."""
+    tls = channel.info("ssl_object")
+    return tls is not None and tls.selected_alpn_protocol() == "h2"
+
+
 async def _tunnel(
     channel: ByteChannel, proxy: Proxy, host: str, port: int, clock: _ConnectClock
 ) -> None:
@@ -224,7 +255,11 @@ async def _tunnel(
         await channel.write(codec.start(b"CONNECT", authority, headers, b""), clock.left())
         while (head := codec.head()) is None:
             codec.feed(await channel.read(16 * 1024, clock.left()))
-    except RemoteProtocolError as error:
+    except (ReadTimeout, WriteTimeout) as error:
+        raise ConnectTimeout(
+            f"The proxy {proxy.url} opened no tunnel to {host}:{port} in time: {error}"
+        ) from error
+    except (ReadError, RemoteProtocolError, WriteError) as error:
         raise ProxyError(
             f"The proxy {proxy.url} broke off the tunnel to {host}:{port}: {error}"
         ) from error
@@ -237,6 +272,9 @@ async def _tunnel(
         raise ProxyError(
             f"{head.status} {head.reason.decode('latin-1')}: the proxy {proxy.url} refused the tunnel to {host}:{port}"
         )
+    if codec.leftover():
+        # The server speaks second in TLS, so these are the proxy's own words.
+        raise ProxyError(f"The proxy {proxy.url} spoke into the tunnel to {host}:{port}")
 
 
 def _no_scheme(request: Request, scheme: str) -> str:

@@ -119,7 +119,7 @@ class FastLane:
             return self._fall_back().start(method, target, headers, body)
         self._request = (method, target, headers)
         self._bodiless = method == b"HEAD"
-        self._sent = 0
+        self._sent = 0 if body is None else len(body)
         self._complete = body is not None
         head = b"%s %s HTTP/1.1\r\n%s\r\n" % (
             method,
@@ -235,8 +235,7 @@ class FastLane:
         match = _HEAD.match(buffer)
         if match is not None and self._unsent == 0:
             headers: RawHeaders = [
-                line.partition(b": ")[::2]  # type: ignore[misc]
-                for line in match[3].split(b"\r\n")[:-1]
+                line.partition(b": ")[::2] for line in match[3].split(b"\r\n")[:-1]
             ]
             status = int(match[1])
             if self._frame(status, headers, match.end()):

@@ -6,7 +6,13 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from scallion.pipeline.errors import PoolTimeout, ReadError, RemoteProtocolError, WriteError
+from scallion.pipeline.errors import (
+    PoolTimeout,
+    ReadError,
+    RemoteProtocolError,
+    TransportError,
+    WriteError,
+)
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import AsyncRuntime, BlockingRuntime, Runtime, run
@@ -32,7 +38,7 @@ __all__ = ["AsyncHTTPTransport", "HTTPTransport"]
 IDEMPOTENT = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PUT", "QUERY", "TRACE"})
 
 
-class _Core:
+class Core:
     """One pool and how to fill it, for one runtime."""
 
     def __init__(self, connector: Connector, limits: Limits, runtime: Runtime) -> None:
@@ -46,9 +52,9 @@ class _Core:
         connection = await self._acquire(request, origin)
         try:
             return await connection.exchange(request)
-        except (ReadError, WriteError, RemoteProtocolError):
+        except (ReadError, WriteError, RemoteProtocolError) as error:
             self.release(connection, reusable=False)
-            if not _may_resend(connection, request):
+            if not may_resend(connection, request, error):
                 raise
         except BaseException:
             self.release(connection, reusable=False)
@@ -68,7 +74,7 @@ class _Core:
     ) -> HTTP11Connection:
         """A connection to `origin` with its slot; with `fresh`, one that no request has used yet."""
         taken = self.pool.take(origin)
-        _close_all(taken.close)
+        close_all(taken.close)
         connection = taken.connection
         if taken.waiter is not None:
             connection = await self._wait(request, taken.waiter)
@@ -80,14 +86,14 @@ class _Core:
                 request.note("connection.reused", number=connection.exchanges + 1)
             return connection
         try:
-            connection = await self._connector.open(
+            opened: HTTP11Connection = await self._connector.open(
                 request, origin, self._get_network(), self._runtime, self
             )
         except BaseException:
-            _close_all(self.pool.release(None, reusable=False))
+            close_all(self.pool.release(None, reusable=False))
             raise
-        self.pool.opened(connection)
-        return connection
+        self.pool.opened(opened)
+        return opened
 
     async def _wait(
         self, request: Request, waiter: Waiter[HTTP11Connection]
@@ -100,11 +106,14 @@ class _Core:
         try:
             await waiter.event.wait(remaining(limit, request, self._runtime, doing))
         except BaseException:
-            _close_all(self.pool.leave(waiter))
+            close_all(self.pool.leave(waiter))
             raise
         if not waiter.granted:
+            # Connections of responses that nobody closed may be all that is missing.
+            close_all(self.pool.reclaim())
+        if not waiter.granted:
             stats = self.pool.stats()
-            _close_all(self.pool.leave(waiter))
+            close_all(self.pool.leave(waiter))
             error = PoolTimeout(
                 f"No connection came free within {limit} seconds: {stats}. Are responses read or closed, "
                 "and is Limits(max_connections=...) high enough?",
@@ -116,31 +125,51 @@ class _Core:
     def release(self, connection: HTTP11Connection, *, reusable: bool) -> None:
         if not reusable:
             connection.close()
-        _close_all(self.pool.release(connection, reusable=reusable))
+        close_all(self.pool.release(connection, reusable=reusable))
 
     def abandon(self, connection: HTTP11Connection) -> None:
         self.pool.abandoned.append(connection)
         if self._runtime.blocking:
-            _close_all(self.pool.reclaim())
+            close_all(self.pool.reclaim())
 
     async def aclose(self) -> None:
-        for connection in self.pool.drain():
-            await connection.aclose()
+        connections = self.pool.drain()
+        try:
+            for connection in connections:
+                await connection.aclose()
+        finally:
+            # Those that were left, if this was cancelled.
+            close_all(connections)
 
 
-def _close_all(connections: Iterable[HTTP11Connection]) -> None:
+def close_all(connections: Iterable[HTTP11Connection]) -> None:
     for connection in connections:
         connection.close()
 
 
-def _may_resend(connection: HTTP11Connection, request: Request) -> bool:
+def may_resend(connection: HTTP11Connection, request: Request, error: TransportError) -> bool:
     """Whether the failure looks like a stale idle connection, and sending again does no harm."""
-    return (
-        connection.exchanges > 1
-        and connection.untouched
-        and request.method in IDEMPOTENT
-        and request.replayable
+    if connection.exchanges <= 1 or not connection.untouched:
+        return False
+    if request.method in IDEMPOTENT and request.replayable:
+        return True
+    why = (
+        "its body cannot be sent twice" if request.method in IDEMPOTENT else "it is not idempotent"
     )
+    error.add_note(
+        f"The connection had been idle, and the server may have closed it then; the {request.method} was not sent "
+        f"again, as {why}."
+    )
+    return False
+
+
+def _core(*, http2: bool) -> type[Core]:
+    """What manages the connections: HTTP/2 brings its own, imported when it is first asked for."""
+    if not http2:
+        return Core
+    from .sharing import SharingCore
+
+    return SharingCore
 
 
 class _Settings:
@@ -160,6 +189,8 @@ class _Settings:
         retries: int = 0,
         socket_options: Iterable[SocketOption] | None = None,
     ) -> None:
+        if not http1 and not http2:
+            raise ValueError("http1=False and http2=False leave no protocol to speak: enable one")
         self._connector = Connector(
             verify=verify,
             cert=cert,
@@ -169,8 +200,10 @@ class _Settings:
             local_address=local_address,
             retries=retries,
             socket_options=tuple(socket_options or ()),
+            http1=http1,
+            http2=http2,
         )
-        self._core = _Core(self._connector, limits, self._make_runtime())
+        self._core = _core(http2=http2)(self._connector, limits, self._make_runtime())
 
     def _make_runtime(self) -> Runtime:
         raise NotImplementedError
@@ -192,6 +225,8 @@ class HTTPTransport(_Settings, BaseTransport):
             verification, or an `ssl.SSLContext`.
         cert: A client certificate: a path, (certificate, key) or (certificate, key, password).
         trust_env: Whether environment variables are read.
+        http1: Whether HTTP/1.1 is spoken. Without it HTTP/2 is, over http:// too, and unasked (RFC 9113 section 3.3).
+        http2: Whether HTTP/2 is offered to https:// servers, which choose; over http:// HTTP/1.1 is spoken then.
         limits: How many connections at once, how many idle ones and for how long.
         proxy: Requests go through it: as they are for http, in a tunnel for https.
         uds: The path of a Unix socket to connect to, whatever the URL's host.

@@ -19,6 +19,7 @@ from scallion.pipeline.errors import (
     ReadError,
     ReadTimeout,
     RemoteProtocolError,
+    StreamClosed,
     TimeoutException,
     TotalTimeout,
     WriteError,
@@ -164,16 +165,27 @@ class HTTP11Connection:
         stream = request.stream
         if self._runtime.blocking:
             assert isinstance(stream, SyncByteStream)
-            for chunk in stream:
-                head = await self._send_chunk(chunk, request, timeout)
-                if head is not None:
-                    return head
+            chunks: Any = iter(stream)
+            try:
+                for chunk in chunks:
+                    head = await self._send_chunk(chunk, request, timeout)
+                    if head is not None:
+                        return head
+            finally:
+                # A generator that is not asked to its end is ended here, not by the garbage collector.
+                if chunks is not stream and hasattr(chunks, "close"):
+                    chunks.close()
         else:
             assert isinstance(stream, AsyncByteStream)
-            async for chunk in stream:
-                head = await self._send_chunk(chunk, request, timeout)
-                if head is not None:
-                    return head
+            pieces: Any = aiter(stream)
+            try:
+                async for chunk in pieces:
+                    head = await self._send_chunk(chunk, request, timeout)
+                    if head is not None:
+                        return head
+            finally:
+                if pieces is not stream and hasattr(pieces, "aclose"):
+                    await pieces.aclose()
         end = self._codec.finish()
         return await self._write(end, request, timeout, "sending the body") if end else None
 
@@ -361,12 +373,18 @@ class _Body(SyncByteStream, AsyncByteStream):
         self._ended = ended
 
     async def receive(self) -> bytes:
-        """The next piece, END at the end. Closes the connection when anything goes wrong, cancellation included."""
+        """The next piece, END at the end. Closes the connection when anything goes wrong, cancellation included.
+
+        Raises:
+            StreamClosed: it was closed, or failed, before its end.
+        """
         if self._pieces:
             return self._pieces.pop(0)
-        connection = self._connection
-        if connection is None or self._ended:
+        if self._ended:
             return END
+        connection = self._connection
+        if connection is None:
+            raise StreamClosed
         codec = connection._codec
         try:
             while (piece := codec.body()) is None:
@@ -375,7 +393,8 @@ class _Body(SyncByteStream, AsyncByteStream):
                         self._request, self._timeout, LARGE_READ_SIZE, "reading the response's body"
                     )
                 )
-            if piece is END or not piece:
+            if not piece:
+                self._ended = True
                 if codec.trailers is not None:
                     self._extensions["trailers"] = Headers.from_raw(codec.trailers)
                 self._give_back(reusable=connection._reusable())

@@ -16,16 +16,16 @@ from collections.abc import Iterable
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, Event, StreamReset
+from h2.events import ConnectionTerminated, Event
 from h2.exceptions import InvalidBodyLengthError
 from h2.settings import SettingCodes, Settings
 from hpack import NeverIndexedHeaderTuple
-from hyperframe.frame import Frame, GoAwayFrame
+from hyperframe.frame import DataFrame, Frame, GoAwayFrame
 
 from scallion.pipeline.errors import LocalProtocolError
 from scallion.pipeline.request import Request
 
-from .codec import RawHeaders
+from .messages import RawHeaders
 
 __all__ = [
     "CONNECTION_WINDOW",
@@ -33,6 +33,7 @@ __all__ = [
     "MAX_HEADER_LIST",
     "STREAM_WINDOW",
     "Malformed",
+    "WrongLength",
     "content_length",
     "error_name",
     "new_codec",
@@ -71,23 +72,30 @@ class Malformed(Exception):
     """A response that breaks the rules for messages; its text says how, without values."""
 
 
+class WrongLength(Event):
+    """A body is longer or shorter than its Content-Length; its stream was reset."""
+
+    def __init__(self, stream_id: int, flow_controlled_length: int) -> None:
+        self.stream_id = stream_id
+        self.flow_controlled_length = flow_controlled_length
+
+
 class _Codec(H2Connection):
     """h2's connection, with the two changes of behaviour that the module's rules name."""
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
-        event = ConnectionTerminated(
-            error_code=error_code(frame.error_code), last_stream_id=frame.last_stream_id
-        )
+        event = ConnectionTerminated()
+        event.error_code = _error_code(frame.error_code)
+        event.last_stream_id = frame.last_stream_id
         return [], [event]
 
     def _receive_frame(self, frame: Frame) -> list[Event]:
         try:
             return super()._receive_frame(frame)
         except InvalidBodyLengthError:
-            code = ErrorCodes.PROTOCOL_ERROR
-            self.reset_stream(frame.stream_id, code)
-            event = StreamReset(stream_id=frame.stream_id, error_code=code, remote_reset=False)
-            return [event]
+            self.reset_stream(frame.stream_id, ErrorCodes.PROTOCOL_ERROR)
+            length = frame.flow_controlled_length if isinstance(frame, DataFrame) else 0
+            return [WrongLength(frame.stream_id, length)]
 
 
 def new_codec() -> H2Connection:
@@ -116,7 +124,7 @@ def new_codec() -> H2Connection:
     return codec
 
 
-def error_code(code: int) -> ErrorCodes:
+def _error_code(code: int) -> ErrorCodes:
     try:
         return ErrorCodes(code)
     except ValueError:
@@ -173,6 +181,8 @@ def request_fields(request: Request) -> RawHeaders:
             )
         if _BAD_VALUE.search(value):
             raise LocalProtocolError(_bad_value(lower, value))
+        if lower == b"content-length" and not value.isdigit():
+            raise LocalProtocolError("The value of header 'content-length' is no number of bytes")
         if lower in _SECRET or (lower == b"cookie" and len(value) < _SHORT_COOKIE):
             fields.append(NeverIndexedHeaderTuple(lower, value))
         elif lower != b"te" or value.lower() == b"trailers":  # RFC 9113 section 8.2.2
@@ -237,7 +247,7 @@ def trailer_fields(fields: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
 
 
 def content_length(fields: RawHeaders) -> int | None:
-    """What Content-Length announces; None if there is none. h2 has seen to it that it is one number."""
+    """What Content-Length announces, which has been seen to be a number; None if there is none."""
     for name, value in fields:
         if name == b"content-length":
             return int(value)

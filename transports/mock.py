@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
+from scallion.pipeline.streams import ByteStream
 
 from .base import AsyncBaseTransport, BaseTransport
 
@@ -24,9 +25,16 @@ class MockTransport(BaseTransport, AsyncBaseTransport):
     Args:
         handler: Takes the `Request`, returns a `Response` or raises what a transport would raise.
             An `async def` serves an `AsyncClient` only.
+
+    Raises:
+        TypeError: `handler` cannot be called.
     """
 
     def __init__(self, handler: SyncHandler | AsyncHandler) -> None:
+        if not callable(handler):
+            raise TypeError(
+                f"MockTransport needs a function that takes a Request and returns a Response, not {handler!r}"
+            )
         self.handler = handler
 
     def handle_request(self, request: Request) -> Response:
@@ -35,7 +43,9 @@ class MockTransport(BaseTransport, AsyncBaseTransport):
         Raises:
             TypeError: it returned something else than a Response, or is asynchronous.
         """
+        replayable = request.replayable
         request.read()
+        _keep(request, replayable)
         response = self.handler(request)
         if hasattr(response, "__await__"):
             if hasattr(response, "close"):
@@ -47,7 +57,9 @@ class MockTransport(BaseTransport, AsyncBaseTransport):
 
     async def handle_async_request(self, request: Request) -> Response:
         """Ask the handler, awaiting its answer if it is asynchronous; errors as `handle_request`."""
+        replayable = request.replayable
         await request.aread()
+        _keep(request, replayable)
         response: Any = self.handler(request)
         if hasattr(response, "__await__"):
             response = await response
@@ -55,6 +67,14 @@ class MockTransport(BaseTransport, AsyncBaseTransport):
 
     def __repr__(self) -> str:
         return f"MockTransport({getattr(self.handler, '__name__', self.handler)!s})"
+
+
+def _keep(request: Request, replayable: bool) -> None:
+    """Reading a body makes it replayable; on a network it would not be, and layers shall behave alike."""
+    if not replayable and request.replayable:
+        stream = ByteStream(request.content)
+        stream.replayable = False
+        request.stream = stream
 
 
 def _checked(response: Any) -> Response:

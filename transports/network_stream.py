@@ -22,6 +22,8 @@ class _Stream:
 
     def get_extra_info(self, info: str) -> Any:
         """`"ssl_object"`, `"client_addr"`, `"server_addr"`, `"socket"` or `"is_readable"`; else None."""
+        if info == "is_readable" and self._unread:
+            return True
         return self._channel.info(info)
 
     async def _read(self, max_bytes: int, timeout: float | None) -> bytes:
@@ -29,6 +31,9 @@ class _Stream:
             data, self._unread = self._unread[:max_bytes], self._unread[max_bytes:]
             return data
         return await self._channel.read(max_bytes, timeout)
+
+    async def _write(self, buffer: bytes, timeout: float | None) -> None:
+        await self._channel.write(buffer, timeout)
 
 
 class NetworkStream(_Stream):
@@ -40,7 +45,7 @@ class NetworkStream(_Stream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send all of `buffer`. Raises WriteTimeout, WriteError."""
-        run(self._channel.write(buffer, timeout))  # type: ignore[arg-type]
+        run(self._write(buffer, timeout))
 
     def close(self) -> None:
         self._channel.close()
@@ -55,7 +60,7 @@ class AsyncNetworkStream(_Stream):
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send all of `buffer`. Raises WriteTimeout, WriteError."""
-        await self._channel.write(buffer, timeout)
+        await self._write(buffer, timeout)
 
     async def aclose(self) -> None:
         await self._channel.aclose()

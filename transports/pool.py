@@ -116,24 +116,7 @@ class Pool(Generic[C]):
     def take(self, key: Hashable) -> Taken[C]:
         """Claim a slot for `key`, with an idle connection if there is one."""
         with self._lock:
-            close = self._tidy()
-            if not self._waiting:
-                connection = self._pop_idle(key)
-                if connection is not None:
-                    self._slots += 1
-                    self._active[connection] = None
-                    return Taken(connection, None, close)
-                if self._limit is None or self._slots + len(self._ages) < self._limit:
-                    self._slots += 1
-                    return Taken(None, None, close)
-                if self._ages:
-                    close.append(self._pop_oldest())
-                    self._slots += 1
-                    return Taken(None, None, close)
-            waiter: Waiter[C] = Waiter(key, self._runtime.event())
-            self._waiters.append(waiter)
-            self._waiting += 1
-            return Taken(None, waiter, close)
+            return self._take(key, self._tidy())
 
     def retake(self, stale: C) -> C | None:
         """Trade a connection that turned out to be stale for another idle one, keeping the slot; None: open one.
@@ -147,10 +130,11 @@ class Pool(Generic[C]):
                 self._active[connection] = None
             return connection
 
-    def opened(self, connection: C) -> None:
-        """Tell that a slot's holder has opened its connection."""
+    def opened(self, connection: C) -> list[C]:
+        """Tell that a slot's holder has opened its connection. Returns what the caller must close."""
         with self._lock:
             self._active[connection] = None
+            return []
 
     def release(self, connection: C | None, *, reusable: bool) -> list[C]:
         """Give a slot back, with its connection if it has one. Returns what the caller must close.
@@ -209,6 +193,25 @@ class Pool(Generic[C]):
         return repr(self.stats())
 
     # All below runs under the lock.
+
+    def _take(self, key: Hashable, close: list[C]) -> Taken[C]:
+        if not self._waiting:
+            connection = self._pop_idle(key)
+            if connection is not None:
+                self._slots += 1
+                self._active[connection] = None
+                return Taken(connection, None, close)
+            if self._limit is None or self._slots + len(self._ages) < self._limit:
+                self._slots += 1
+                return Taken(None, None, close)
+            if self._ages:
+                close.append(self._pop_oldest())
+                self._slots += 1
+                return Taken(None, None, close)
+        waiter: Waiter[C] = Waiter(key, self._runtime.event())
+        self._waiters.append(waiter)
+        self._waiting += 1
+        return Taken(None, waiter, close)
 
     def _tidy(self) -> list[C]:
         close: list[C] = []

@@ -246,7 +246,9 @@ def test_plain_forms_are_refused_in_an_async_client(name: str, strict: bool) -> 
     with pytest.raises(TypeError) as info:
         compose([PLAIN_FORMS[name]], World().transport, AsyncRuntime(), strict=strict)
 
-    assert str(info.value).startswith(f"{name} is a plain function, which would block the event loop")
+    assert str(info.value).startswith(
+        f"{name} is a plain function, which would block the event loop"
+    )
     assert "write `async def`" in str(info.value)
 
 
@@ -369,7 +371,7 @@ def test_a_plain_layer_that_returns_none_is_named() -> None:
     def silent(request: Request, call_next: SyncNext) -> Any:
         call_next(request)
 
-    with pytest.raises(MiddlewareError, match="^silent returned None instead of a Response"):
+    with pytest.raises(MiddlewareError, match=r"^silent returned None instead of a Response"):
         blocking(silent)
 
 
@@ -396,7 +398,7 @@ def test_an_async_layer_that_does_not_await_is_named(drive: Drive) -> None:
     async def hasty(request: Request, call_next: Next) -> Any:
         return call_next(request)
 
-    with pytest.raises(MiddlewareError, match="^hasty returned the coroutine .* and await$"):
+    with pytest.raises(MiddlewareError, match=r"^hasty returned the coroutine .* and await$"):
         play([hasty], get(), World(), drive, strict=False)
     gc.collect()
 
@@ -412,7 +414,7 @@ def test_a_colourless_layer_that_returns_nothing_is_named(drive: Drive) -> None:
         def __call__(self, request: Request, call_next: Next) -> Any:
             return None
 
-    with pytest.raises(MiddlewareError, match="^Hollow is colourless, and returned None"):
+    with pytest.raises(MiddlewareError, match=r"^Hollow is colourless, and returned None"):
         play([Hollow()], get(), World(), drive, strict=False)
 
 

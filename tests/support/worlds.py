@@ -106,6 +106,9 @@ class RecordingRuntime:
         finally:
             self._deadlines.remove(deadline)
 
+    async def offload(self, work: Callable[[], T]) -> T:
+        return work()
+
     async def pass_time(self, seconds: float) -> None:
         """Move the clock, at most to the nearest deadline, and let other tasks run."""
         end = self.now + max(0.0, seconds)

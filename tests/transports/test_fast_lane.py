@@ -37,8 +37,12 @@ names = st.sampled_from(
     [b"Host", b"host", b"X-A", b"Content-Length", b"Transfer-Encoding", b"Connection", b"Upgrade"]
 ) | st.sampled_from([b"Expect", b"content-length", b"X: Y", b"", b"X\r\nY", b"\xc3"])
 values = (
-    st.sampled_from([b"a", b"3", b"0", b"4", b"chunked", b"close", b"keep-alive", b"upgrade", b"1,1"])
-    | st.sampled_from([b"", b" a", b"a ", b"a b", b"a\tb", b"a\r\nB: c", b"a\x00b", b"\xff", b"a\x01"])
+    st.sampled_from(
+        [b"a", b"3", b"0", b"4", b"chunked", b"close", b"keep-alive", b"upgrade", b"1,1"]
+    )
+    | st.sampled_from(
+        [b"", b" a", b"a ", b"a b", b"a\tb", b"a\r\nB: c", b"a\x00b", b"\xff", b"a\x01"]
+    )
     | odd
 )
 request_headers = st.lists(st.tuples(names, values), max_size=5).flatmap(
@@ -72,7 +76,9 @@ def test_requests_leave_as_h11_would_send_them(
 # Responses
 
 
-def received(codec: Codec, pieces: list[bytes], method: bytes = b"GET", *, after: bool = True) -> Any:
+def received(
+    codec: Codec, pieces: list[bytes], method: bytes = b"GET", *, after: bool = True
+) -> Any:
     """Head, body, trailers and reusability; how far it came if there is an error or not enough."""
     codec.start(method, b"/", HEADERS, b"")
     feed = iter([*pieces, b""] if after else pieces)

@@ -1,0 +1,445 @@
+"""Runtimes: sleeping, events and deadlines in each colour, and `run`, which refuses to suspend."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Generator
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+import trio
+
+from scallion.pipeline.runtime import AsyncRuntime, BlockingRuntime, Runtime, run
+from support.colours import Drive
+
+ADVICE = "it belongs in an AsyncClient; in a Client, wait through call_next.runtime"
+
+
+class Suspend:
+    def __await__(self) -> Generator[str, None, None]:
+        yield "a loop"
+
+
+# run
+
+
+def test_run_returns_what_the_coroutine_does() -> None:
+    """
+    A coroutine that never suspends ends in one step.
+    """
+
+    async def inner() -> int:
+        return 1
+
+    async def outer() -> int:
+        return await inner() + 1
+
+    assert 2 == run(outer())
+
+
+def test_run_raises_what_the_coroutine_does() -> None:
+    """
+    Errors are the coroutine's own, the very object.
+    """
+    error = RuntimeError("mine")
+
+    async def fails() -> None:
+        raise error
+
+    with pytest.raises(RuntimeError) as info:
+        run(fails())
+
+    assert error is info.value
+
+
+def test_run_names_who_suspends() -> None:
+    """
+    The innermost coroutine is named, with what it awaits and what to do.
+    """
+
+    async def culprit() -> None:
+        await Suspend()
+
+    async def innocent() -> None:
+        await culprit()
+
+    with pytest.raises(RuntimeError) as info:
+        run(innocent())
+
+    assert (
+        f"{culprit.__qualname__} suspended (it awaits 'a loop'), for which it needs an event loop: {ADVICE}"
+        == str(info.value)
+    )
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda: asyncio.sleep(0),
+        lambda: asyncio.sleep(1),
+        lambda: anyio.sleep(1),
+        lambda: trio.sleep(1),
+        lambda: anyio.lowlevel.checkpoint(),
+        lambda: anyio.Event().wait(),
+    ],
+)
+def test_run_names_who_called_an_event_loop(wait: Any) -> None:
+    """
+    Not the library's `sleep` is named but who called it, whether it suspended or found no loop.
+    """
+
+    async def culprit() -> None:
+        await wait()
+
+    with pytest.raises(RuntimeError) as info:
+        run(culprit())
+
+    assert str(info.value).startswith(culprit.__qualname__)
+    assert str(info.value).endswith(ADVICE)
+
+
+def test_run_works_inside_an_event_loop() -> None:
+    """
+    In Jupyter a loop runs around the blocking client, and nobody looks at it.
+    """
+
+    async def cell() -> int:
+        async def inner() -> int:
+            await BlockingRuntime().sleep(0)
+            return 1
+
+        return run(inner())
+
+    assert 1 == asyncio.run(cell())
+    assert 1 == trio.run(cell)
+
+
+def test_run_names_who_suspends_inside_an_event_loop() -> None:
+    """
+    There asyncio's sleep finds a loop, and would wait for ever.
+    """
+
+    async def cell() -> str:
+        async def culprit() -> None:
+            await asyncio.sleep(1)
+
+        with pytest.raises(RuntimeError) as info:
+            run(culprit())
+        return str(info.value)
+
+    assert ".culprit suspended (it awaits <Future" in asyncio.run(cell())
+
+
+def test_what_suspended_is_cleaned_up() -> None:
+    """
+    Every `finally` runs, also behind one that suspends again or fails; that is told in notes.
+    """
+    cleaned: list[str] = []
+
+    async def suspends_again() -> None:
+        try:
+            await Suspend()
+        finally:
+            cleaned.append("first")
+            await Suspend()
+
+    async def fails() -> None:
+        try:
+            await suspends_again()
+        finally:
+            cleaned.append("second")
+            raise KeyError("clean-up")
+
+    async def outer() -> None:
+        try:
+            await fails()
+        finally:
+            cleaned.append("third")
+
+    with pytest.raises(RuntimeError, match="suspends_again suspended") as info:
+        run(outer())
+
+    assert ["first", "second", "third"] == cleaned
+    assert ["Cleaning up failed too: KeyError('clean-up')"] == info.value.__notes__
+
+
+# What all runtimes do
+
+
+def test_blocking_tells_the_colour(drive: Drive, runtime: Runtime) -> None:
+    """
+    A layer may ask whether it blocks.
+    """
+    assert drive.blocking is runtime.blocking
+
+
+def test_the_clock_is_monotonic(runtime: Runtime) -> None:
+    """
+    Deadlines are seconds of `time.monotonic` in every colour.
+    """
+    before = time.monotonic()
+    assert before <= runtime.clock() <= time.monotonic()
+
+
+def test_an_event_is_raised_once(drive: Drive, runtime: Runtime) -> None:
+    """
+    Waiting for a raised flag returns at once; for a lowered one, when the timeout is over.
+    """
+
+    async def scenario() -> list[Any]:
+        event = runtime.event()
+        seen: list[Any] = [event.is_set(), await event.wait(0)]
+        event.set()
+        event.set()
+        return [
+            *seen,
+            event.is_set(),
+            await event.wait(),
+            await event.wait(0),
+            await event.wait(60),
+        ]
+
+    assert [False, False, True, True, True, True] == drive(scenario)
+
+
+def test_bounded_work_that_is_in_time(drive: Drive, runtime: Runtime) -> None:
+    """
+    Its result is the work's, its errors too.
+    """
+
+    async def answer() -> int:
+        return 42
+
+    async def fails() -> int:
+        raise KeyError("mine")
+
+    async def scenario() -> int:
+        with pytest.raises(KeyError, match="mine"):
+            await runtime.bounded(fails(), runtime.clock() + 60)
+        return await runtime.bounded(answer(), runtime.clock() + 60)
+
+    assert 42 == drive(scenario)
+
+
+def test_keys_tell_who_may_share(drive: Drive, runtime: Runtime) -> None:
+    """
+    Runtimes within one loop share events; blocking ones always.
+    """
+
+    async def scenario() -> bool:
+        return runtime.key == drive.runtime().key
+
+    assert drive(scenario)
+    hash(drive(lambda: _key(runtime)))
+
+
+async def _key(runtime: Runtime) -> Any:
+    return runtime.key
+
+
+# Asynchronous ones alone
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_events_wake_tasks(backend: str) -> None:
+    """
+    All who wait go on, in the same loop.
+    """
+    runtime = AsyncRuntime()
+    woken: list[bool] = []
+
+    async def scenario() -> None:
+        event = runtime.event()
+
+        async def waiter() -> None:
+            woken.append(await event.wait(60))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(waiter)
+            group.start_soon(waiter)
+            await anyio.wait_all_tasks_blocked()
+            event.set()
+
+    anyio.run(scenario, backend=backend)
+
+    assert [True, True] == woken
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_sleeping_lets_others_run(backend: str) -> None:
+    """
+    `sleep` suspends the task.
+    """
+    order: list[str] = []
+
+    async def scenario() -> None:
+        async def sleeper() -> None:
+            await AsyncRuntime().sleep(0)
+            order.append("sleeper")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(sleeper)
+            order.append("starter")
+
+    anyio.run(scenario, backend=backend)
+
+    assert ["starter", "sleeper"] == order
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_bounded_work_is_cancelled_at_its_deadline(backend: str) -> None:
+    """
+    The work has ended, its clean-up done, when TimeoutError is raised.
+    """
+    runtime = AsyncRuntime()
+    ended: list[str] = []
+
+    async def endless() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append("work")
+
+    async def scenario() -> None:
+        with pytest.raises(TimeoutError):
+            await runtime.bounded(endless(), runtime.clock() - 1)
+        assert ["work"] == ended
+
+    anyio.run(scenario, backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_cancelling_from_outside_is_no_timeout(backend: str) -> None:
+    """
+    Only the deadline becomes TimeoutError.
+    """
+    runtime = AsyncRuntime()
+
+    async def scenario() -> bool:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await runtime.bounded(anyio.sleep_forever(), runtime.clock() + 60)
+        return scope.cancelled_caught
+
+    assert anyio.run(scenario, backend=backend)
+
+
+def test_loops_have_different_keys() -> None:
+    """
+    What waits in one loop must not be woken from another.
+    """
+    keys = [
+        anyio.run(_key, AsyncRuntime(), backend=name) for name in ("asyncio", "asyncio", "trio")
+    ]
+
+    assert 3 == len(set(keys))
+
+
+# The blocking one alone
+
+
+def test_events_wake_threads() -> None:
+    """
+    A blocking event may be raised from any thread.
+    """
+    event = BlockingRuntime().event()
+    woken: list[bool] = []
+    threads = [threading.Thread(target=lambda: woken.append(run(_wait(event)))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+
+    event.set()
+    for thread in threads:
+        thread.join()
+
+    assert [True] * 4 == woken
+
+
+async def _wait(event: Any) -> bool:
+    woken: bool = await event.wait(30)
+    return woken
+
+
+def test_blocking_sleep_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    It is `time.sleep`.
+    """
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+
+    run(BlockingRuntime().sleep(1.5))
+
+    assert [1.5] == slept
+
+
+def test_blocking_work_is_not_interrupted() -> None:
+    """
+    A deadline that passed does not stop it: only the operations inside keep it.
+    """
+
+    async def answer() -> int:
+        return 42
+
+    runtime = BlockingRuntime()
+
+    assert 42 == run(runtime.bounded(answer(), runtime.clock() - 1))
+
+
+def test_importing_costs_no_event_loop() -> None:
+    """
+    An asynchronous runtime asks for anyio when it is used, not when it is made.
+    """
+    import subprocess
+    import sys
+
+    code = "import sys, scallion.pipeline.runtime as r; r.AsyncRuntime(); print('anyio' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "False" == done.stdout.strip()
+
+
+# What only blocks
+
+
+def test_offloaded_work_returns_and_raises(drive: Drive, runtime: Runtime) -> None:
+    """
+    A plain function's result, or its error, in every colour.
+    """
+
+    def fails() -> None:
+        raise KeyError("mine")
+
+    async def scenario() -> int:
+        with pytest.raises(KeyError, match="mine"):
+            await runtime.offload(fails)
+        return await runtime.offload(lambda: 42)
+
+    assert 42 == drive(scenario)
+
+
+def test_offloaded_work_does_not_block_the_loop(drive: Drive, runtime: Runtime) -> None:
+    """
+    Under an event loop it runs in another thread, under a `Client` in the caller's.
+    """
+
+    async def scenario() -> bool:
+        return await runtime.offload(threading.get_ident) == threading.get_ident()
+
+    assert drive.blocking is drive(scenario)
+
+
+def test_an_event_may_be_raised_while_its_thread_waits() -> None:
+    """
+    By a finaliser, say, that runs in the midst of the wait.
+    """
+    event = BlockingRuntime().event()
+    timer = threading.Timer(0.0, event.set)
+    timer.start()
+
+    assert run(_wait(event))
+    timer.join()
+    assert event.is_set()

@@ -1,0 +1,293 @@
+"""HTTP/2 over one connection that many requests share, from tasks or threads (RFC 9113).
+
+This file says what an exchange is. Who reads and writes on behalf of all of them is `http2_link`'s business, what
+arriving frames mean `http2_arrivals`'s, and what they look like `http2_codec`'s.
+
+Finalisers run anywhere, so `abandon` and `close` take no lock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from h2.errors import ErrorCodes
+from h2.exceptions import H2Error
+
+from scallion.pipeline.errors import (
+    ReadError,
+    ReadTimeout,
+    RemoteProtocolError,
+    TransportError,
+    WriteTimeout,
+)
+from scallion.pipeline.headers import Headers
+from scallion.pipeline.request import Request
+from scallion.pipeline.response import Response
+from scallion.pipeline.runtime import Runtime
+from scallion.pipeline.streams import ByteStream
+
+from .http2_arrivals import Arrivals
+from .http2_codec import LAST_STREAM_ID, STREAM_WINDOW, content_length, redacted, request_fields
+from .http2_link import READ_SIZE
+from .http2_streams import GOODBYE, Body, Brief, Stream, Unprocessed, Upload
+from .messages import END, RawHeaders
+
+if TYPE_CHECKING:
+    from .network.base import Carrier
+
+__all__ = ["HTTP2Connection"]
+
+
+class Owner(Protocol):
+    """Who shares the connection out."""
+
+    def release(self, connection: Any, *, reusable: bool) -> None:
+        """An exchange is over; called once for each."""
+
+    def abandon(self, connection: Any) -> None:
+        """The same, fit for a finaliser: takes no lock, closes nothing now."""
+
+    def changed(self, connection: Any) -> None:
+        """`room` is another one now."""
+
+
+class HTTP2Connection(Arrivals):
+    """One connection that speaks HTTP/2; as many exchanges at a time as there is `room` for.
+
+    Attributes:
+        key: The origin it leads to; the pool's key.
+        exchanges: How many have begun.
+    """
+
+    protocol = "HTTP/2"
+
+    def __init__(self, channel: Carrier, runtime: Runtime, key: Hashable, owner: Owner) -> None:
+        super().__init__(channel, runtime)
+        self.key = key
+        self.exchanges = 0
+        self._owner = owner
+        self._abandoned: deque[Stream] = deque()
+        self._network_stream: Any = None
+
+    @property
+    def room(self) -> int:
+        """How many exchanges there may be at once; 0 if none should begin here any more."""
+        if self._closed or self._lost or self._mute or self._goaway is not None:
+            return 0
+        return self._most if self._codec.highest_outbound_stream_id < LAST_STREAM_ID else 0
+
+    def stale(self) -> bool:
+        """Whether no exchange should begin here; takes in what arrived while nobody was reading."""
+        with self._lock:
+            if self._reading:
+                return not self.room
+            self._reading = True
+        try:
+            while not self._lost and self.channel.stale():
+                data = self.channel.read_nowait(READ_SIZE)
+                if data is None:
+                    break
+                self._receive(data)
+        except ReadError as error:
+            self._lose(error)
+        finally:
+            self._stop_reading()
+        return not self.room
+
+    def close(self) -> None:
+        """Release the socket at once. Whoever uses the connection learns it by reading."""
+        self._closed = True
+        self.channel.close()
+
+    async def aclose(self) -> None:
+        """Say goodbye, and close."""
+        with self._lock:
+            self._closed = True
+            try:
+                self._codec.close_connection()
+            except H2Error:
+                pass
+        try:
+            await self._flush(Brief(0.1))
+        except TransportError:
+            pass
+        finally:
+            await self.channel.aclose()
+
+    def _changed(self) -> None:
+        self._owner.changed(self)
+
+    # One exchange.
+
+    async def exchange(self, request: Request) -> Response:
+        """Send `request`; return its response, whose body holds this exchange's share until its end or its close.
+
+        Raises:
+            Unprocessed: it may be sent again.
+            TransportError: one of its kinds.
+        """
+        timeout = request.extensions.get("timeout") or {}
+        fields = request_fields(request)
+        upload = Upload(request, content_length(fields), self._runtime)
+        stream = self._begin(request, fields, upload)
+        try:
+            await self._flush(self._patience(WriteTimeout, timeout, request, "sending the request"))
+            if not upload.done:
+                await self._upload(stream, upload, request, timeout, stream.answered)
+            if not stream.answered():
+                patience = self._patience(ReadTimeout, timeout, request, "waiting for the response")
+                await self._until(stream, stream.answered, patience)
+            if stream.head is None:
+                raise self._failure(stream, upload)
+            # A 2xx may want the rest of the request, other answers and complete ones do not.
+            wanted = not upload.done and not stream.ended and stream.head[0] < 300
+            if not wanted:
+                await upload.close()
+        except BaseException:
+            try:
+                await self.leave(stream, 0.0)
+            finally:
+                await upload.close()
+            raise
+        if stream.ended:
+            await self.leave(stream, GOODBYE)
+        return self._respond(request, stream, upload if wanted else None)
+
+    def _begin(self, request: Request, fields: RawHeaders, upload: Upload) -> Stream:
+        """Open a stream, and hand the codec the head and what it may send of the body."""
+        codec = self._codec
+        with self._lock:
+            self._forget_abandoned()
+            if not self.room:
+                raise Unprocessed(ReadError("the connection was closed meanwhile"), begun=False)
+            try:
+                stream_id = codec.get_next_available_stream_id()
+                codec.send_headers(stream_id, fields, end_stream=upload.done)
+            except H2Error as error:
+                refusal = RemoteProtocolError(f"No stream can be opened: {redacted(error)}")
+                raise Unprocessed(refusal, begun=False) from error
+            self.exchanges += 1
+            stream = self._streams[stream_id] = Stream(stream_id, self._received, request.method)
+            if not upload.done and not upload.hungry():
+                upload.fill(codec, stream_id)
+            stream.sent = upload.done
+            self._unwritten.append(stream)
+            return stream
+
+    def _failure(self, stream: Stream, upload: Upload) -> Exception:
+        """What to raise for an exchange that got no response."""
+        error = stream.error
+        assert error is not None
+        # RFC 9113 section 8.7: refused, or beyond what GOAWAY names. Else, as with HTTP/1.1, a connection
+        # that had been used before and is lost before anything came back.
+        if stream.refused:
+            return Unprocessed(error, spent=upload.spent)
+        if self._lost and stream.id > 1 and stream.started_at == self._received:
+            return Unprocessed(error, certain=False, spent=upload.spent)
+        return error
+
+    def _respond(self, request: Request, stream: Stream, upload: Upload | None) -> Response:
+        assert stream.head is not None
+        status, fields = stream.head
+        # No reason phrase: HTTP/2 has none, and `Response` knows the registered ones.
+        extensions: dict[str, Any] = {
+            "http_version": b"HTTP/2",
+            "stream_id": stream.id,
+            "network_stream": self.network_stream,
+        }
+        body: ByteStream | Body
+        if stream.ended:
+            if stream.trailers is not None:
+                extensions["trailers"] = Headers.from_raw(stream.trailers)
+            self.give_back()
+            body = ByteStream(b"".join([piece for piece, _ in stream.pieces]))
+        else:
+            body = Body(self, stream, request, upload, extensions)
+        return Response(
+            status, headers=Headers.from_raw(fields), stream=body, extensions=extensions
+        )
+
+    @property
+    def network_stream(self) -> Any:
+        """What `response.extensions["network_stream"]` gives: made once a connection."""
+        if self._network_stream is None:
+            from .network_stream import AsyncNetworkStream, NetworkStream
+
+            kind = NetworkStream if self._runtime.blocking else AsyncNetworkStream
+            self._network_stream = kind(self.channel)
+        return self._network_stream
+
+    async def receive(self, body: Body) -> bytes:
+        """The next piece of a body, END at its end. Meanwhile the rest of the request's body is sent."""
+        stream, upload = body.stream, body.upload
+        while True:
+            if stream.pieces:
+                piece, size = stream.pieces.popleft()
+                stream.owed += size
+                if stream.owed >= STREAM_WINDOW // 2:
+                    await self._grant(body)
+                if piece:
+                    return piece
+            elif stream.error is not None:
+                raise stream.error
+            elif stream.ended:
+                if stream.trailers is not None:
+                    body.extensions["trailers"] = Headers.from_raw(stream.trailers)
+                return END
+            elif upload is not None and not upload.done:
+                await self._upload(stream, upload, body.request, body.timeout, stream.readable)
+            else:
+                doing = "reading the response's body"
+                patience = self._patience(ReadTimeout, body.timeout, body.request, doing)
+                await self._until(stream, stream.readable, patience)
+
+    async def _grant(self, body: Body) -> None:
+        """Let the server send more of this body."""
+        stream = body.stream
+        with self._lock:
+            owed, stream.owed = stream.owed, 0
+            if stream.ended or stream.closed or self._lost:
+                return
+            try:
+                self._codec.increment_flow_control_window(owed, stream.id)
+            except (H2Error, KeyError):
+                return
+        doing = "reading the response's body"
+        await self._flush(self._patience(WriteTimeout, body.timeout, body.request, doing))
+
+    async def leave(self, stream: Stream, limit: float) -> None:
+        """Forget a stream, and reset it if it is not over; telling the server so may take `limit` seconds."""
+        with self._lock:
+            if not self._forget(stream):
+                return
+        try:
+            await self._flush(Brief(limit))
+        except TransportError:
+            pass
+
+    def give_back(self) -> None:
+        self._owner.release(self, reusable=True)
+
+    def abandon(self, stream: Stream) -> None:
+        self._abandoned.append(stream)
+        self._owner.abandon(self)
+
+    def _forget_abandoned(self) -> None:
+        while self._abandoned:
+            self._forget(self._abandoned.popleft())
+
+    def _forget(self, stream: Stream) -> bool:
+        """Whether the server has to be told."""
+        self._followers.pop(stream, None)
+        if self._streams.pop(stream.id, None) is None or (stream.ended and stream.sent):
+            return False
+        if stream.closed or self._lost or self._mute:
+            return False
+        stream.closed = True
+        try:
+            self._codec.reset_stream(stream.id, ErrorCodes.CANCEL)
+        except H2Error:
+            return False
+        return True

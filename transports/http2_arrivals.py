@@ -1,0 +1,232 @@
+"""What arrives on an HTTP/2 connection, and what it means to its streams: one method for each kind of event.
+
+Credit for the connection is returned when bytes arrive, credit for a stream when they are read: who reads slowly
+holds up nobody else, and holds no more than one stream's window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from h2.errors import ErrorCodes
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    InformationalResponseReceived,
+    RemoteSettingsChanged,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    TrailersReceived,
+    WindowUpdated,
+)
+from h2.exceptions import H2Error
+from h2.settings import SettingCodes
+
+from scallion.pipeline.errors import RemoteProtocolError
+from scallion.pipeline.runtime import Runtime
+
+from .http2_codec import (
+    CONNECTION_WINDOW,
+    Malformed,
+    WrongLength,
+    content_length,
+    error_name,
+    redacted,
+    response_head,
+    trailer_fields,
+)
+from .http2_link import Link
+from .http2_streams import Stream
+from .messages import MAX_INTERIM
+
+if TYPE_CHECKING:
+    from .network.base import Carrier
+
+__all__ = ["Arrivals"]
+
+
+class Arrivals(Link):
+    """A link that understands what it receives.
+
+    Attributes:
+        greeted: Whether the server's settings are known; until then there is room for one exchange.
+    """
+
+    def __init__(self, channel: Carrier, runtime: Runtime) -> None:
+        super().__init__(channel, runtime)
+        self.greeted = False
+        self._goaway: str | None = None
+        self._most = 1
+        self._room_changed = False
+        # Received and not credited to the connection yet, in bytes.
+        self._owed = 0
+        # How often anything was received.
+        self._received = 0
+
+    def _changed(self) -> None:
+        """There may be room for more exchanges now. Called without the lock."""
+
+    def _receive(self, data: bytes) -> None:
+        """Take what arrived, and tell the streams; the reader's business alone."""
+        if not data:
+            farewell = f" (GOAWAY, {self._goaway})" if self._goaway is not None else ""
+            self._lose(RemoteProtocolError(f"The server closed the connection{farewell}."))
+            return
+        broken: H2Error | None = None
+        with self._lock:
+            self._received += 1
+            try:
+                for event in self._codec.receive_data(data):
+                    handler = _HANDLERS.get(type(event))
+                    if handler is not None:
+                        handler(self, event)
+            except H2Error as error:
+                broken = error
+            changed, self._room_changed = self._room_changed, False
+        if broken is not None:
+            # Not mute: GOAWAY tells the server why, if it still listens.
+            how = f"The server broke HTTP/2's rules: {redacted(broken)}"
+            self._lose(RemoteProtocolError(how), mute=False)
+        elif changed:
+            self._changed()
+
+    # All below runs under the lock.
+
+    def _on_settings(self, event: RemoteSettingsChanged) -> None:
+        if SettingCodes.MAX_CONCURRENT_STREAMS in event.changed_settings or not self.greeted:
+            self._greet()
+        if SettingCodes.INITIAL_WINDOW_SIZE in event.changed_settings:
+            self._touch_uploads()
+
+    def _greet(self) -> None:
+        self.greeted = True
+        self._most = int(self._codec.remote_settings.max_concurrent_streams)
+        self._room_changed = True
+
+    def _on_window(self, event: WindowUpdated) -> None:
+        stream = self._streams.get(event.stream_id or 0)
+        if stream is not None:
+            self._touch(stream)
+        elif not event.stream_id:
+            self._touch_uploads()
+
+    def _touch_uploads(self) -> None:
+        for stream in self._streams.values():
+            if not stream.sent:
+                self._touch(stream)
+
+    def _on_interim(self, event: InformationalResponseReceived) -> None:
+        stream = self._streams.get(event.stream_id or 0)
+        if stream is not None:
+            stream.interim += 1
+            if stream.interim > MAX_INTERIM:
+                self._spoil(
+                    stream, f"it sent over {MAX_INTERIM} interim responses and no final one"
+                )
+
+    def _on_head(self, event: ResponseReceived) -> None:
+        if not self.greeted:
+            self._greet()
+        stream = self._streams.get(event.stream_id or 0)
+        if stream is None:
+            return
+        try:
+            stream.head = status, fields = response_head(event.headers or ())
+        except Malformed as error:
+            self._spoil(stream, f"in the response's head {error}")
+            return
+        if not stream.without_body and status not in (204, 304):
+            stream.expected = content_length(fields)
+        self._touch(stream)
+
+    def _on_data(self, event: DataReceived) -> None:
+        length = event.flow_controlled_length or 0
+        self._credit(length)
+        stream = self._streams.get(event.stream_id or 0)
+        if stream is not None and length:
+            data = event.data or b""
+            stream.received += len(data)
+            stream.pieces.append((data, length))
+            self._touch(stream)
+
+    def _credit(self, length: int) -> None:
+        """Let the server send as much again on the connection; told in large steps."""
+        self._owed += length
+        if self._owed >= CONNECTION_WINDOW // 2:
+            self._codec.increment_flow_control_window(self._owed)
+            self._owed = 0
+
+    def _on_trailers(self, event: TrailersReceived) -> None:
+        stream = self._streams.get(event.stream_id or 0)
+        if stream is not None:
+            try:
+                stream.trailers = trailer_fields(event.headers or ())
+            except Malformed as error:
+                self._spoil(stream, f"in the response's trailers {error}")
+
+    def _on_end(self, event: StreamEnded) -> None:
+        stream = self._streams.get(event.stream_id or 0)
+        if stream is None or stream.error is not None:
+            return
+        if stream.expected is not None and stream.expected != stream.received:
+            self._spoil(stream, f"it sent {stream.received} bytes of {stream.expected}")
+            return
+        stream.ended = True
+        self._touch(stream)
+
+    def _on_wrong_length(self, event: WrongLength) -> None:
+        self._credit(event.flow_controlled_length)
+        stream = self._streams.get(event.stream_id)
+        if stream is not None:
+            stream.closed = True
+            self._spoil(stream, "the body does not have the length that Content-Length announced")
+
+    def _spoil(self, stream: Stream, how: str) -> None:
+        """End one exchange whose response breaks the rules."""
+        stream.error = RemoteProtocolError(f"The server broke HTTP/2's rules: {how}")
+        if not stream.closed:
+            stream.closed = True
+            try:
+                self._codec.reset_stream(stream.id, ErrorCodes.PROTOCOL_ERROR)
+            except H2Error:
+                pass
+        self._touch(stream)
+
+    def _on_reset(self, event: StreamReset) -> None:
+        stream = self._streams.get(event.stream_id or 0)
+        if stream is None:
+            return
+        stream.closed = True
+        # After a complete response it only means that the rest of the request is not wanted (section 8.1).
+        if stream.error is None and not stream.ended:
+            code = event.error_code
+            stream.refused = code == ErrorCodes.REFUSED_STREAM and stream.head is None
+            stream.error = RemoteProtocolError(f"The server reset the stream: {error_name(code)}")
+        self._touch(stream)
+
+    def _on_goaway(self, event: ConnectionTerminated) -> None:
+        """RFC 9113 section 6.8: streams above the one that is named were not and will not be processed."""
+        self._goaway = error_name(event.error_code)
+        for stream in self._streams.values():
+            if stream.id > (event.last_stream_id or 0) and not stream.answered():
+                stream.refused = True
+                stream.error = RemoteProtocolError(
+                    f"The server did not process the request: it is closing the connection (GOAWAY, {self._goaway})"
+                )
+                self._touch(stream)
+
+
+_HANDLERS: dict[type, Callable[[Arrivals, Any], None]] = {
+    ConnectionTerminated: Arrivals._on_goaway,
+    DataReceived: Arrivals._on_data,
+    InformationalResponseReceived: Arrivals._on_interim,
+    RemoteSettingsChanged: Arrivals._on_settings,
+    ResponseReceived: Arrivals._on_head,
+    StreamEnded: Arrivals._on_end,
+    StreamReset: Arrivals._on_reset,
+    TrailersReceived: Arrivals._on_trailers,
+    WindowUpdated: Arrivals._on_window,
+    WrongLength: Arrivals._on_wrong_length,
+}

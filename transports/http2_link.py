@@ -1,0 +1,308 @@
+"""Who reads and who writes on an HTTP/2 connection that many tasks or threads share.
+
+Rules:
+
+- The codec's state changes under `_lock`, which is held for no wait. Whoever takes bytes out of the codec writes
+  them, and nobody else takes any until they are written.
+- *Reading*: nobody is employed to read. Of the streams that wait one leads: it reads, and tells each stream what
+  has arrived for it; the others wait for their events. Who has got what it waited for, runs out of time or is
+  cancelled while leading wakes another, which leads from then on.
+- *Writing*: who finds another one writing leaves small frames to that one, and waits its turn with a piece of a
+  body. Who writes a piece while nobody reads listens meanwhile: else two sides that send, and neither reads, would
+  wait for each other.
+- A write that was broken off may have left half a frame. Nothing is written after that (`_mute`); what was sent
+  before may still be answered, and no new stream begins here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from h2.exceptions import H2Error
+
+from scallion.pipeline.errors import (
+    ReadError,
+    ReadTimeout,
+    TimeoutException,
+    TransportError,
+    WriteError,
+    WriteTimeout,
+)
+from scallion.pipeline.request import Request
+from scallion.pipeline.runtime import Event, Runtime
+
+from .http2_codec import new_codec
+from .http2_streams import Brief, Limits, Patience, Stream, Upload
+
+if TYPE_CHECKING:
+    from .network.base import Carrier
+
+__all__ = ["READ_SIZE", "Link", "Ready"]
+
+READ_SIZE = 256 * 1024
+LISTEN = 16 * 1024
+"""What is larger than this is not written without listening."""
+
+Ready: TypeAlias = Callable[[], bool]
+
+
+class Link:
+    """The connection's channel and codec, and the two roles. What arrives is a subclass's business."""
+
+    def __init__(self, channel: Carrier, runtime: Runtime) -> None:
+        self.channel = channel
+        self._runtime = runtime
+        self._codec = new_codec()
+        self._lock = threading.Lock()
+        self._streams: dict[int, Stream] = {}
+        self._reading = False
+        # Streams that wait while another one leads, longest first.
+        self._followers: dict[Stream, None] = {}
+        self._writing = False
+        self._turns: list[Event] = []
+        # Streams whose heads wait in the codec.
+        self._unwritten: list[Stream] = []
+        self._mute = False  # nothing more is written
+        self._gone = False  # since the server does not listen
+        self._lost = False  # nothing more will arrive
+        self._closed = False
+
+    def _receive(self, data: bytes) -> None:
+        """Take what arrived, END included, and tell the streams; the reader's business alone."""
+        raise NotImplementedError
+
+    def _patience(
+        self,
+        kind: type[ReadTimeout | WriteTimeout],
+        timeout: Limits,
+        request: Request,
+        doing: str,
+    ) -> Patience:
+        limit = timeout.get("read" if kind is ReadTimeout else "write")
+        return Patience(kind, limit, request, self._runtime, doing)
+
+    # Writing.
+
+    async def _flush(self, patience: Patience | Brief, *, listening: bool = False) -> None:
+        """Write what the codec has, unless somebody else is at it, who then goes on until nothing is left."""
+        while True:
+            left = patience.left()
+            with self._lock:
+                if self._writing or self._mute:
+                    return
+                data = self._codec.data_to_send()
+                if not data:
+                    return
+                self._writing = True
+                batch, self._unwritten = self._unwritten, []
+            await self._write(data, batch, left, patience, listening=listening)
+
+    async def _write(
+        self,
+        data: bytes,
+        batch: list[Stream],
+        left: float | None,
+        patience: Patience | Brief,
+        *,
+        listening: bool,
+    ) -> None:
+        """Write as the one who has `_writing`, and give that up."""
+        try:
+            if listening and not self._lost:
+                await self._write_and_listen(data, patience)
+            else:
+                await self.channel.write(data, left)
+        except WriteError:
+            # The server is gone; reading tells what it said last.
+            self._gone = True
+            self._break_off([])
+        except TimeoutException as error:
+            self._break_off(batch)
+            raise patience.over() from error
+        except BaseException:
+            self._break_off(batch)
+            raise
+        finally:
+            with self._lock:
+                self._writing = False
+                self._wake_writers()
+
+    async def _write_and_listen(self, data: bytes, patience: Patience | Brief) -> None:
+        while True:
+            if data:
+                sent = await self.channel.write_or_answer(data, patience.left())
+                if sent < 0:
+                    raise WriteError("sending failed: how much was sent is not known")
+                data = data[sent:]
+            if not data:
+                # What encryption still holds back must be gone before another one reads or writes.
+                await self.channel.write_some(memoryview(b""), patience.left())
+                if not self.channel.answered():
+                    return
+            await self._take_in(patience)
+            if self._lost:
+                self._mute = True
+                return
+
+    def _break_off(self, batch: list[Stream]) -> None:
+        """Write nothing more. `batch`: whose frames may have left in part."""
+        with self._lock:
+            self._mute = True
+            unwritten, self._unwritten = self._unwritten, []
+            for stream in unwritten:
+                # Not a byte of it has left, unless an earlier piece has.
+                stream.refused = stream.refused or stream not in batch
+            for stream in (*batch, *unwritten):
+                if not stream.answered():
+                    stream.error = WriteError("sending failed: the connection was lost meanwhile")
+            for stream in list(self._followers):
+                self._touch(stream)
+
+    def _wake_writers(self) -> None:
+        turns, self._turns = self._turns, []
+        for event in turns:
+            event.set()
+
+    async def _upload(
+        self,
+        stream: Stream,
+        upload: Upload,
+        request: Request,
+        timeout: Limits,
+        stop: Ready,
+    ) -> None:
+        """Send the request's body until its end, or until `stop()`."""
+        while not upload.done and not stop():
+            if upload.hungry():
+                await upload.pull()
+            else:
+                patience = self._patience(WriteTimeout, timeout, request, "sending the body")
+                await self._send_piece(stream, upload, patience, stop)
+
+    async def _send_piece(
+        self, stream: Stream, upload: Upload, patience: Patience, stop: Ready
+    ) -> None:
+        """Send one piece, or wait for what it needs: its turn to write, or the server's credit."""
+        left = patience.left()
+        data, batch, turn = b"", [stream], None
+        with self._lock:
+            if stop():
+                return
+            listening = not self._reading
+            if self._gone:
+                pass
+            elif self._mute or self._closed:
+                raise WriteError("sending failed: the connection was lost meanwhile")
+            elif self._writing:
+                turn = self._runtime.event()
+                self._turns.append(turn)
+            elif upload.fill(self._codec, stream.id):
+                stream.sent = upload.done
+                data = self._codec.data_to_send()
+                self._writing = True
+                batch += self._unwritten
+                self._unwritten = []
+                listening = listening and len(data) > LISTEN
+                self._reading = self._reading or listening
+        if data:
+            try:
+                await self._write(data, batch, left, patience, listening=listening)
+            finally:
+                if listening:
+                    self._stop_reading()
+            await self._flush(patience)
+        elif turn is not None:
+            if not await turn.wait(left):
+                raise patience.over()
+        else:
+            await self._until(stream, lambda: stop() or self._may_send(stream), patience)
+
+    def _may_send(self, stream: Stream) -> bool:
+        if self._mute:
+            return not self._gone
+        try:
+            return self._codec.local_flow_control_window(stream.id) > 0
+        except H2Error:
+            return True
+
+    # Reading.
+
+    async def _until(self, stream: Stream, ready: Ready, patience: Patience) -> None:
+        """Wait until `ready()`; lead if nobody does."""
+        while True:
+            with self._lock:
+                if ready():
+                    self._wake_leader()
+                    return
+                leads = not self._reading
+                if leads:
+                    self._reading = True
+                else:
+                    stream.event = self._runtime.event()
+                    self._followers[stream] = None
+            if leads:
+                try:
+                    while not ready():
+                        await self._take_in(patience)
+                        await self._flush(patience, listening=True)
+                finally:
+                    self._stop_reading()
+            else:
+                await self._follow(stream, patience)
+
+    async def _follow(self, stream: Stream, patience: Patience) -> None:
+        assert stream.event is not None
+        woken = False
+        try:
+            woken = await stream.event.wait(patience.left())
+        finally:
+            if not woken:
+                with self._lock:
+                    self._followers.pop(stream, None)
+                    # It may have been this one's turn to lead.
+                    self._wake_leader()
+        if not woken:
+            raise patience.over()
+
+    def _stop_reading(self) -> None:
+        with self._lock:
+            self._reading = False
+            self._wake_leader()
+
+    def _wake_leader(self) -> None:
+        if self._followers and not self._reading:
+            self._touch(next(iter(self._followers)))
+
+    def _touch(self, stream: Stream) -> None:
+        """Wake who waits for this stream."""
+        if stream in self._followers:
+            del self._followers[stream]
+            assert stream.event is not None
+            stream.event.set()
+
+    async def _take_in(self, patience: Patience | Brief) -> None:
+        left = patience.left()
+        try:
+            data = await self.channel.read(READ_SIZE, left)
+        except ReadTimeout as error:
+            raise patience.over() from error
+        except ReadError as error:
+            self._lose(error)
+        else:
+            self._receive(data)
+
+    def _lose(self, error: TransportError, *, mute: bool = True) -> None:
+        """Nothing more will arrive: end all streams."""
+        with self._lock:
+            self._lost = True
+            self._mute = self._mute or mute
+            for stream in self._streams.values():
+                if stream.error is None and not stream.ended:
+                    # One for each: tracebacks grow where errors are raised.
+                    stream.error = type(error)(str(error))
+                    stream.error.__cause__ = error.__cause__
+            for stream in list(self._followers):
+                self._touch(stream)
+            self._wake_writers()

@@ -1,0 +1,372 @@
+"""One exchange on an HTTP/2 connection: what has arrived for it, what is still to be sent, its body, its limits."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from scallion.pipeline.errors import (
+    LocalProtocolError,
+    ReadTimeout,
+    TimeoutException,
+    TransportError,
+    WriteTimeout,
+)
+from scallion.pipeline.request import Request
+from scallion.pipeline.runtime import Event, Runtime, run
+from scallion.pipeline.streams import AsyncByteStream, ByteStream, SyncByteStream
+
+from .http11 import overdue, remaining
+from .messages import END, RawHeaders
+
+if TYPE_CHECKING:
+    from h2.connection import H2Connection
+
+__all__ = ["GOODBYE", "Body", "Brief", "Limits", "Patience", "Stream", "Unprocessed", "Upload"]
+
+Limits: TypeAlias = dict[str, float | None]
+"""A request's timeouts, as `Timeout.as_dict` gives them."""
+
+PIECE = 64 * 1024
+"""Bytes of a body that leave in one write."""
+GOODBYE = 1.0
+"""Seconds that telling the server of an early end may take when the connection is congested."""
+
+
+class Unprocessed(
+    Exception
+):  # it says that a request may be sent again, and never leaves this room
+    """An exchange failed in a way that lets its request be sent again.
+
+    Attributes:
+        error: What to raise if it is not.
+        certain: Whether the server certainly did nothing for it (RFC 9113 section 8.7); else the
+            connection was lost before anything came back.
+        begun: Whether a stream was opened for it.
+        spent: Whether a piece of its body was taken.
+    """
+
+    def __init__(
+        self,
+        error: TransportError,
+        *,
+        certain: bool = True,
+        begun: bool = True,
+        spent: bool = False,
+    ) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.certain = certain
+        self.begun = begun
+        self.spent = spent
+
+
+class Stream:
+    """What the connection knows of one exchange. Changed under the connection's lock.
+
+    Attributes:
+        id: The stream identifier.
+        head: Status and fields of the final response, once received.
+        pieces: The body as far as it is here and unread, with what each counts in flow control.
+        ended: Whether the response is complete.
+        trailers: The fields after the body.
+        error: Why nothing more will come.
+        refused: Whether the server certainly did not process the request.
+        sent: Whether the request has been handed to the codec to its end.
+        started_at: How often the connection had received something when the stream began.
+        event: What its task waits for while another one reads.
+    """
+
+    __slots__ = (
+        "closed",
+        "ended",
+        "error",
+        "event",
+        "expected",
+        "head",
+        "id",
+        "interim",
+        "owed",
+        "pieces",
+        "received",
+        "refused",
+        "sent",
+        "started_at",
+        "trailers",
+        "without_body",
+    )
+
+    def __init__(self, stream_id: int, started_at: int, method: str) -> None:
+        self.id = stream_id
+        self.head: tuple[int, RawHeaders] | None = None
+        self.pieces: deque[tuple[bytes, int]] = deque()
+        self.ended = False
+        self.trailers: RawHeaders | None = None
+        self.error: TransportError | None = None
+        self.refused = False
+        self.sent = False
+        self.closed = False
+        self.started_at = started_at
+        self.event: Event | None = None
+        self.interim = 0
+        self.owed = 0
+        self.received = 0
+        self.expected: int | None = None
+        self.without_body = method == "HEAD"
+
+    def answered(self) -> bool:
+        """Whether the final response's head is here, or none will come."""
+        return self.head is not None or self.error is not None
+
+    def readable(self) -> bool:
+        """Whether there is something of the body, or its end, or nothing will come."""
+        return bool(self.pieces) or self.ended or self.error is not None
+
+
+class Patience:
+    """How long one operation may wait: its own limit from now on, and the call's deadline."""
+
+    __slots__ = ("_doing", "_end", "_kind", "_limit", "_request", "_runtime")
+
+    def __init__(
+        self,
+        kind: type[ReadTimeout | WriteTimeout],
+        limit: float | None,
+        request: Request,
+        runtime: Runtime,
+        doing: str,
+    ) -> None:
+        self._kind = kind
+        self._limit = limit
+        self._request = request
+        self._runtime = runtime
+        self._doing = doing
+        self._end = None if limit is None else runtime.clock() + limit
+
+    def left(self) -> float | None:
+        """Seconds.
+
+        Raises:
+            TimeoutException: none are left.
+        """
+        left = None if self._end is None else self._end - self._runtime.clock()
+        if left is not None and left <= 0:
+            raise self.over()
+        return remaining(left, self._request, self._runtime, self._doing)
+
+    def over(self) -> TimeoutException:
+        """The error to raise when the time is up."""
+        limit = "the time left" if self._limit is None else f"{self._limit:g} s"
+        what = "arrived" if self._kind is ReadTimeout else "could be sent"
+        error = self._kind(f"nothing {what} within {limit}")
+        return overdue(error, self._request, self._runtime, self._doing)
+
+
+class Brief:
+    """The patience of who only says goodbye: `limit` seconds, whatever the request's own limits are."""
+
+    __slots__ = ("_limit",)
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+
+    def left(self) -> float:
+        return self._limit
+
+    def over(self) -> TimeoutException:
+        return WriteTimeout(f"nothing could be sent within {self._limit:g} s")
+
+
+class Upload:
+    """What is still to be sent of a request's body.
+
+    Attributes:
+        done: Whether all of it has been handed to the codec, the end included; at once if it is empty.
+        spent: Whether a piece was taken from a stream that yields each once.
+    """
+
+    def __init__(self, request: Request, announced: int | None, runtime: Runtime) -> None:
+        stream = request.stream
+        self.done = False
+        self.spent = False
+        self._blocking = runtime.blocking
+        self._announced = announced
+        self._handed = 0
+        self._here: bytes | memoryview
+        self._source: Iterator[bytes] | AsyncIterator[bytes] | None = None
+        self._body: Any = None
+        if type(stream) is ByteStream:
+            body = stream._stream
+            self._check(len(body), last=True)
+            self._here = memoryview(body) if len(body) > PIECE else body
+            self.done = not body
+        else:
+            self._here = b""
+            self._body = stream
+
+    @property
+    def _ended(self) -> bool:
+        return self._body is None
+
+    def hungry(self) -> bool:
+        """Whether the next piece has to be pulled before anything can be filled in."""
+        return not self.done and not self._here and not self._ended
+
+    async def pull(self) -> None:
+        """Take the next piece from the caller's stream.
+
+        Raises:
+            LocalProtocolError: the body does not fit its Content-Length.
+        """
+        self.spent = True
+        if self._source is None:
+            self._source = iter(self._body) if self._blocking else aiter(self._body)
+        source: Any = self._source
+        chunk: bytes | None
+        if self._blocking:
+            chunk = next(source, None)
+        else:
+            try:
+                chunk = await source.__anext__()
+            except StopAsyncIteration:
+                chunk = None
+        if chunk is None:
+            self._source = self._body = None
+            self._check(0, last=True)
+        else:
+            self._check(len(chunk), last=False)
+            self._here = memoryview(chunk) if len(chunk) > PIECE else chunk
+
+    async def close(self) -> None:
+        """Ask for no further piece. A generator is ended here, not by the garbage collector."""
+        source: Any = self._source
+        if source is None or source is self._body:
+            return
+        self._source = None
+        if self._blocking and hasattr(source, "close"):
+            source.close()
+        elif not self._blocking and hasattr(source, "aclose"):
+            await source.aclose()
+
+    def _check(self, size: int, *, last: bool) -> None:
+        self._handed += size
+        announced = self._announced
+        if (
+            announced is None
+            or self._handed == announced
+            or (self._handed < announced and not last)
+        ):
+            return
+        raise LocalProtocolError(
+            f"The request's body does not fit its head: Content-Length announces {announced} bytes, "
+            f"and {'only ' if self._handed < announced else ''}{self._handed} came"
+        )
+
+    def fill(self, codec: H2Connection, stream_id: int) -> bool:
+        """Hand the codec as much as it may send now, at most one write's worth. Under the connection's lock."""
+        room = min(PIECE, codec.local_flow_control_window(stream_id))
+        filled = False
+        while self._here and room > 0:
+            size = min(room, codec.max_outbound_frame_size)
+            frame, self._here = self._here[:size], self._here[size:]
+            room -= len(frame)
+            self.done = not self._here and self._ended
+            codec.send_data(stream_id, frame, end_stream=self.done)
+            filled = True
+        if not self._here and self._ended and not self.done:
+            codec.end_stream(stream_id)
+            self.done = filled = True
+        return filled
+
+
+class Connection(Protocol):
+    """What a body needs of its connection."""
+
+    async def receive(self, body: Body) -> bytes: ...
+
+    async def leave(self, stream: Stream, limit: float) -> None: ...
+
+    def give_back(self) -> None: ...
+
+    def abandon(self, stream: Stream) -> None: ...
+
+
+class Body(SyncByteStream, AsyncByteStream):
+    """A body that is still arriving. Iterate it once, in the client's colour.
+
+    What the server lets the request's own body wait for is sent while this is read. Closing it early resets
+    the stream; the connection goes on.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        stream: Stream,
+        request: Request,
+        upload: Upload | None,
+        extensions: dict[str, Any],
+    ) -> None:
+        self._connection: Connection | None = connection
+        self.stream = stream
+        self.request = request
+        self.upload = upload
+        self.extensions = extensions
+        self.timeout: Limits = request.extensions.get("timeout") or {}
+
+    async def _next(self) -> bytes:
+        connection = self._connection
+        if connection is None:
+            return END
+        try:
+            piece = await connection.receive(self)
+        except BaseException:
+            await self._stop(0.0)
+            raise
+        if not piece:
+            await self._stop(0.0)
+        return piece
+
+    async def _stop(self, limit: float) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                await connection.leave(self.stream, limit)
+                if self.upload is not None:
+                    await self.upload.close()
+            finally:
+                connection.give_back()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while chunk := run(self._next()):
+            yield chunk
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _BodyIterator(self)
+
+    def close(self) -> None:
+        run(self._stop(GOODBYE))
+
+    async def aclose(self) -> None:
+        await self._stop(GOODBYE)
+
+    def __del__(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            connection.abandon(self.stream)
+
+
+class _BodyIterator:
+    __slots__ = ("_body",)
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+
+    def __aiter__(self) -> _BodyIterator:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._body._next()
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk

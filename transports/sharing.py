@@ -1,0 +1,111 @@
+"""The core of a transport that may speak HTTP/2: connections are shared, and what was not processed is sent again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scallion.pipeline.errors import ReadError, RemoteProtocolError, WriteError
+from scallion.pipeline.request import Request
+from scallion.pipeline.response import Response
+from scallion.pipeline.runtime import Runtime
+from scallion.pipeline.settings import Limits
+
+from .connecting import Connector, Origin
+from .http import IDEMPOTENT, Core, close_all, may_resend
+from .http2_streams import Unprocessed
+from .shared_pool import SharedPool
+
+__all__ = ["SharingCore"]
+
+MOST_STARTS = 10
+"""Connections that may be lost one after the other just as a request is to begin on them."""
+
+
+class SharingCore(Core):
+    """One pool of connections of either protocol, for one runtime."""
+
+    pool: SharedPool
+
+    def __init__(self, connector: Connector, limits: Limits, runtime: Runtime) -> None:
+        super().__init__(connector, limits, runtime)
+        self.pool = SharedPool(limits, runtime, connector.may_speak_http2)
+
+    async def handle(self, request: Request) -> Response:
+        origin = self._connector.origin(request)
+        starts = 0
+        resent = False
+        while True:
+            connection = await self._acquire(request, origin, fresh=resent)
+            reason = "stale"
+            try:
+                response: Response = await connection.exchange(request)
+            except Unprocessed as failure:
+                self.release(connection, reusable=True)
+                starts += 1
+                if failure.begun:
+                    if resent or not _may_repeat(failure, request):
+                        raise failure.error from failure.error.__cause__
+                    resent = True
+                elif starts > MOST_STARTS:
+                    raise failure.error from failure
+                if failure.certain:
+                    reason = "refused"
+            except (ReadError, WriteError, RemoteProtocolError) as error:
+                self.release(connection, reusable=False)
+                if resent or _is_shared(connection) or not may_resend(connection, request, error):
+                    raise
+                resent = True
+            except BaseException:
+                self.release(connection, reusable=False)
+                raise
+            else:
+                return response
+            if request.observers:
+                request.note(f"connection.{reason}", origin="{}://{}:{}".format(*origin))
+
+    async def _acquire(self, request: Request, origin: Origin, *, fresh: bool = False) -> Any:
+        """A share of a connection to `origin`, or one alone; with `fresh`, the latter unused by any request."""
+        while True:
+            taken = self.pool.take(origin)
+            close_all(taken.close)
+            connection: Any = taken.connection
+            if taken.waiter is not None:
+                connection = await self._wait(request, taken.waiter)
+            if connection is None:
+                return await self._open(request, origin)
+            if not (fresh and not _is_shared(connection)) and not connection.stale():
+                if request.observers:
+                    request.note("connection.reused", number=connection.exchanges + 1)
+                return connection
+            self.release(connection, reusable=False)
+
+    async def _open(self, request: Request, origin: Origin) -> Any:
+        try:
+            connection = await self._connector.open(
+                request, origin, self._get_network(), self._runtime, self
+            )
+        except BaseException as error:
+            close_all(self.pool.gave_up(origin, failed=isinstance(error, Exception)))
+            raise
+        close_all(self.pool.opened(connection))
+        return connection
+
+    def release(self, connection: Any, *, reusable: bool) -> None:
+        # A shared connection is closed when its last user has gone: what became of it, it knows itself.
+        if not reusable and not _is_shared(connection):
+            connection.close()
+        close_all(self.pool.release(connection, reusable=reusable))
+
+    def changed(self, connection: Any) -> None:
+        close_all(self.pool.changed(connection))
+
+
+def _is_shared(connection: Any) -> bool:
+    return bool(connection.protocol == "HTTP/2")
+
+
+def _may_repeat(failure: Unprocessed, request: Request) -> bool:
+    """Whether the request can be sent again, and sending again does no harm."""
+    if not request.replayable and failure.spent:
+        return False
+    return failure.certain or request.method in IDEMPOTENT
