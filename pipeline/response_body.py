@@ -152,7 +152,7 @@ class ResponseBody:
         stream = self.stream
         self._check_streamable()
         if not isinstance(stream, SyncByteStream):
-            raise RuntimeError(  # noqa: TRY004  # it is the state that is wrong, not an argument's type
+            raise RuntimeError(  # it is the state that is wrong, not an argument's type
                 "Attempted to call a sync iterator on an async stream. "
                 "Use the async methods of the response: aread(), aiter_bytes() and the like."
             )
@@ -211,7 +211,7 @@ class ResponseBody:
         """
         stream = self.stream
         if not isinstance(stream, SyncByteStream):
-            raise RuntimeError(  # noqa: TRY004  # it is the state that is wrong, not an argument's type
+            raise RuntimeError(  # it is the state that is wrong, not an argument's type
                 "Attempted to call an sync close on an async stream. Use `await response.aclose()`."
             )
         if not self.is_closed:
@@ -230,7 +230,7 @@ class ResponseBody:
         """
         stream = self.stream
         if not isinstance(stream, AsyncByteStream):
-            raise RuntimeError(  # noqa: TRY004  # it is the state that is wrong, not an argument's type
+            raise RuntimeError(  # it is the state that is wrong, not an argument's type
                 "Attempted to call an async close on an sync stream. Use `response.close()`."
             )
         if not self.is_closed:
@@ -279,7 +279,7 @@ class _AsyncIteration(AsyncIterator[Any]):
         stream = response.stream
         response._check_streamable()
         if not isinstance(stream, AsyncByteStream):
-            raise RuntimeError(  # noqa: TRY004  # it is the state that is wrong, not an argument's type
+            raise RuntimeError(  # it is the state that is wrong, not an argument's type
                 "Attempted to call an async iterator on an sync stream. "
                 "Use the sync methods of the response: read(), iter_bytes() and the like."
             )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-__all__ = ["AsyncRuntime", "BlockingRuntime", "Event", "Runtime", "run"]
+__all__ = ["AsyncRuntime", "BlockingRuntime", "Event", "Runtime", "loop_ended", "run"]
 
 T = TypeVar("T")
 
@@ -192,6 +192,19 @@ class AsyncRuntime:
         from anyio.to_thread import run_sync
 
         return await run_sync(work)
+
+
+def loop_ended(key: Hashable) -> bool:
+    """Whether the event loop of this `Runtime.key` is closed for good."""
+    closed = getattr(key, "is_closed", None)
+    if closed is not None:
+        return bool(closed())
+    trio = sys.modules["trio"]
+    try:
+        key.run_sync_soon(int)  # type: ignore[attr-defined]
+    except trio.RunFinishedError:
+        return True
+    return False
 
 
 def _asyncio_loop() -> AbstractEventLoop | None:

@@ -265,7 +265,7 @@ def _typed(name: str, value: Any) -> Any:
         raise TypeError(
             f"Argument {name!r} must be {expected.__name__} but got {type(value).__name__}"
         )
-    if expected is not bytes or value is None:
+    if not isinstance(value, bytes):
         return value
     if not value.isascii():
         raise InvalidURL(

@@ -80,7 +80,7 @@ class H11Codec:
         self.trailers = None
         self._left = -1
         self._interim = 0
-        self._bodiless = method == b"HEAD" or method == b"CONNECT"
+        self._bodiless = method in (b"HEAD", b"CONNECT")
         try:
             head = connection.send(h11.Request(method=method, target=target, headers=headers))
             assert head is not None

@@ -100,7 +100,7 @@ class Connector:
         origin: Origin = request.url.origin_key
         scheme, host, _ = origin
         if scheme not in SCHEMES:
-            raise UnsupportedProtocol(_no_scheme(request, scheme), request=request)
+            raise UnsupportedProtocol(_no_scheme(scheme), request=request)
         if not host:
             raise LocalProtocolError(f"The URL {request.url!r} has no host", request=request)
         return origin
@@ -277,7 +277,7 @@ async def _tunnel(
         raise ProxyError(f"The proxy {proxy.url} spoke into the tunnel to {host}:{port}")
 
 
-def _no_scheme(request: Request, scheme: str) -> str:
+def _no_scheme(scheme: str) -> str:
     if scheme:
         return f"Request URL has an unsupported protocol '{scheme}://'."
     return "Request URL is missing an 'http://' or 'https://' protocol."

@@ -250,7 +250,7 @@ class FastLane:
             meaning = _known.get(name)
             if meaning is None:
                 meaning = _meaning(name)
-            if meaning == _PLAIN or meaning == _HOST:
+            if meaning in (_PLAIN, _HOST):
                 continue
             if meaning == _CONTENT_LENGTH and length is None and _LENGTH.fullmatch(value):
                 length = int(value)
@@ -258,9 +258,9 @@ class FastLane:
                 length = _CHUNKED
             elif meaning == _CONNECTION and value == b"close":
                 keep = False
-            elif meaning != _CONNECTION or (value != b"keep-alive" and value != b"Keep-Alive"):
+            elif meaning != _CONNECTION or value not in (b"keep-alive", b"Keep-Alive"):
                 return False
-        if self._bodiless or status == 204 or status == 304:
+        if self._bodiless or status in (204, 304):
             length = 0
         if length is None:
             return False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Hashable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from scallion.pipeline.errors import (
 )
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
-from scallion.pipeline.runtime import AsyncRuntime, BlockingRuntime, Runtime, run
+from scallion.pipeline.runtime import AsyncRuntime, BlockingRuntime, Runtime, loop_ended, run
 from scallion.pipeline.settings import DEFAULT_LIMITS, Limits, Proxy
 from scallion.pipeline.streams import AsyncByteStream, SyncByteStream
 
@@ -203,18 +204,23 @@ class _Settings:
             http1=http1,
             http2=http2,
         )
-        self._core = _core(http2=http2)(self._connector, limits, self._make_runtime())
+        self._limits = limits
+        self._kind = _core(http2=http2)
+        self._begin()
 
-    def _make_runtime(self) -> Runtime:
+    def _begin(self) -> None:
         raise NotImplementedError
+
+    def _new_core(self, runtime: Runtime) -> Core:
+        return self._kind(self._connector, self._limits, runtime)
 
     @property
     def pool(self) -> PoolStats:
         """How many connections are active, idle and waited for."""
-        return self._core.pool.stats()
+        raise NotImplementedError
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._core.pool!r}>"
+        return f"<{type(self).__name__} {self.pool!r}>"
 
 
 class HTTPTransport(_Settings, BaseTransport):
@@ -235,13 +241,20 @@ class HTTPTransport(_Settings, BaseTransport):
         socket_options: (level, name, value) triples, set before connecting.
     """
 
-    def _make_runtime(self) -> Runtime:
-        return BlockingRuntime()
+    def _begin(self) -> None:
+        self._core = self._new_core(BlockingRuntime())
+
+    @property
+    def pool(self) -> PoolStats:
+        return self._core.pool.stats()
 
     def handle_request(self, request: Request) -> Response:
         """Send one request. See `BaseTransport.handle_request`."""
         if not isinstance(request.stream, SyncByteStream):
-            raise RuntimeError("Attempted to send an async request with a sync Client instance.")
+            raise RuntimeError(
+                "Attempted to send an async request with a sync Client instance: its body is an async iterator; "
+                "give bytes or a plain iterator"
+            )
         return run(self._core.handle(request))
 
     def close(self) -> None:
@@ -257,16 +270,58 @@ class HTTPTransport(_Settings, BaseTransport):
 
 
 class AsyncHTTPTransport(_Settings, AsyncBaseTransport):
-    """HTTP on asyncio and trio, with a keep-alive pool. Arguments as of `HTTPTransport`."""
+    """HTTP on asyncio and trio, with a keep-alive pool for each event loop. Arguments as of `HTTPTransport`.
 
-    def _make_runtime(self) -> Runtime:
-        return AsyncRuntime()
+    It may be used from several loops, one after the other or in threads; the limits hold for each. What a loop
+    left behind is closed when the transport meets another, or is closed itself.
+    """
+
+    def _begin(self) -> None:
+        self._runtime = AsyncRuntime()
+        self._cores: dict[Hashable, Core] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def pool(self) -> PoolStats:
+        """How many connections are active, idle and waited for, in all loops together."""
+        every = [core.pool.stats() for core in tuple(self._cores.values())]
+        return PoolStats(
+            sum(stats.active for stats in every),
+            sum(stats.idle for stats in every),
+            sum(stats.waiting for stats in every),
+            self._limits.max_connections,
+        )
 
     async def handle_async_request(self, request: Request) -> Response:
         """Send one request. See `BaseTransport.handle_request`."""
         if not isinstance(request.stream, AsyncByteStream):
-            raise RuntimeError("Attempted to send an sync request with an AsyncClient instance.")
+            raise RuntimeError(
+                "Attempted to send an sync request with an AsyncClient instance: its body is a plain iterator or "
+                "file; give bytes or an async iterator"
+            )
         return await self._core.handle(request)
 
+    @property
+    def _core(self) -> Core:
+        """The pool of the running loop."""
+        loop = self._runtime.key
+        return self._cores.get(loop) or self._enter(loop)
+
+    def _enter(self, loop: Hashable) -> Core:
+        """The pool of a loop that is met for the first time; those of ended loops are given up."""
+        with self._lock:
+            ended = [self._cores.pop(key) for key in tuple(self._cores) if loop_ended(key)]
+            core = self._cores[loop] = self._new_core(self._runtime)
+        for left in ended:
+            close_all(left.pool.drain())
+        return core
+
     async def aclose(self) -> None:
-        await self._core.aclose()
+        with self._lock:
+            cores, self._cores = self._cores, {}
+        here = cores.pop(self._runtime.key, None)
+        for core in cores.values():
+            # Other loops' connections cannot be waited for here.
+            close_all(core.pool.drain())
+        if here is not None:
+            await here.aclose()

@@ -206,7 +206,8 @@ class HTTP11Connection:
                     )
                     head = self._codec.head()
                 if head is not None:
-                    self._unfinished = True
+                    # If all of this piece was sent, the codec knows whether more was to come.
+                    self._unfinished |= sent != len(data)
                     return head
                 data = data[sent:]
         return None

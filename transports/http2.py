@@ -133,7 +133,9 @@ class HTTP2Connection(Arrivals):
         upload = Upload(request, content_length(fields), self._runtime)
         stream = self._begin(request, fields, upload)
         try:
-            await self._flush(self._patience(WriteTimeout, timeout, request, "sending the request"))
+            await self._send_off(
+                self._patience(WriteTimeout, timeout, request, "sending the request")
+            )
             if not upload.done:
                 await self._upload(stream, upload, request, timeout, stream.answered)
             if not stream.answered():

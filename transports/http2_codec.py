@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -98,8 +99,18 @@ class _Codec(H2Connection):
             return [WrongLength(frame.stream_id, length)]
 
 
+class _Silence:
+    """Instead of h2's logger, which is asked two dozen times a request."""
+
+    def debug(self, *args: object) -> None:
+        pass
+
+    trace = debug
+
+
 def new_codec() -> H2Connection:
     """A client's side of a new connection; its preface waits to be sent."""
+    silence: Any = _Silence()
     codec = _Codec(
         H2Configuration(
             client_side=True,
@@ -108,6 +119,7 @@ def new_codec() -> H2Connection:
             normalize_outbound_headers=False,
             validate_inbound_headers=False,
             normalize_inbound_headers=False,
+            logger=silence,
         )
     )
     codec.local_settings = Settings(

@@ -8,7 +8,8 @@ Rules:
   has arrived for it; the others wait for their events. Who has got what it waited for, runs out of time or is
   cancelled while leading wakes another, which leads from then on.
 - *Writing*: who finds another one writing leaves small frames to that one, and waits its turn with a piece of a
-  body. Who writes a piece while nobody reads listens meanwhile: else two sides that send, and neither reads, would
+  body. Tasks that begin in the same turn of their loop leave their heads to the first of them, which lets the
+  others run before it writes: one system call for all. Who writes a piece while nobody reads listens meanwhile: else two sides that send, and neither reads, would
   wait for each other.
 - A write that was broken off may have left half a frame. Nothing is written after that (`_mute`); what was sent
   before may still be answered, and no new stream begins here.
@@ -62,6 +63,7 @@ class Link:
         self._followers: dict[Stream, None] = {}
         self._writing = False
         self._turns: list[Event] = []
+        self._corked = False  # somebody will write when the others have run
         # Streams whose heads wait in the codec.
         self._unwritten: list[Stream] = []
         self._mute = False  # nothing more is written
@@ -84,6 +86,19 @@ class Link:
         return Patience(kind, limit, request, self._runtime, doing)
 
     # Writing.
+
+    async def _send_off(self, patience: Patience) -> None:
+        """Write, together with the heads of the others who run in this turn of the loop."""
+        # While nobody reads there are no others, or they read.
+        if self._reading and not self._runtime.blocking:
+            if self._corked:
+                return
+            self._corked = True
+            try:
+                await self._runtime.sleep(0)
+            finally:
+                self._corked = False
+        await self._flush(patience)
 
     async def _flush(self, patience: Patience | Brief, *, listening: bool = False) -> None:
         """Write what the codec has, unless somebody else is at it, who then goes on until nothing is left."""
@@ -143,7 +158,8 @@ class Link:
                     return
             await self._take_in(patience)
             if self._lost:
-                self._mute = True
+                # Half a frame may have left; if nothing is missing, GOAWAY may follow.
+                self._mute = self._mute or bool(data)
                 return
 
     def _break_off(self, batch: list[Stream]) -> None:

@@ -103,7 +103,8 @@ class Pool(Generic[C]):
         self._keep = limits.max_keepalive_connections
         self._expiry = limits.keepalive_expiry
         self._runtime = runtime
-        self._lock = threading.Lock()
+        # Re-entrant only so that it can be asked whose it is.
+        self._lock = threading.RLock()
         self._active: dict[C, None] = {}
         self._slots = 0
         self._idle: dict[Hashable, dict[C, None]] = {}
@@ -141,6 +142,10 @@ class Pool(Generic[C]):
 
         A connection that was given back already is left alone.
         """
+        if connection is not None and self._lock._is_owned():  # type: ignore[attr-defined]
+            # Garbage collection has struck inside the pool, and closes a body that somebody stopped to iterate.
+            self.abandoned.append(connection)
+            return []
         with self._lock:
             if connection is not None:
                 if connection not in self._active:
@@ -177,6 +182,8 @@ class Pool(Generic[C]):
     def reclaim(self) -> list[C]:
         """Settle what finalisers left, unless the lock is taken: then its holder's successor will."""
         close: list[C] = []
+        if self._lock._is_owned():  # type: ignore[attr-defined]
+            return close
         # Again, if a finaliser came while the lock was held here: it found it taken, and went.
         while self.abandoned and self._lock.acquire(blocking=False):
             try:

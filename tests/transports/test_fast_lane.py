@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -184,7 +185,7 @@ def test_responses_are_what_h11_reads(
     The same head, body, trailers, errors and reuse, however the bytes are cut.
     """
     edges = [0, *sorted(cuts), len(stream)]
-    pieces = [stream[a:b] for a, b in zip(edges, edges[1:], strict=False) if stream[a:b]]
+    pieces = [stream[a:b] for a, b in pairwise(edges) if stream[a:b]]
     expected = received(H11Codec(), pieces, method, after=after)
 
     assert expected == received(FastLane(), pieces, method, after=after)

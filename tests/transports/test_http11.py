@@ -559,9 +559,10 @@ def test_half_a_piece_accepted_is_no_finished_request(drive: Drive, runtime: Run
         sent = request("POST", "http://x/", stream=Pieces(b"12345"), headers=counted(5))
         return (await connection.exchange(sent)).status_code
 
-    for accepts in (3, 0, -1):
+    for accepts in (5, 3, 0, -1):
         assert 200 == drive(lambda accepts=accepts: scenario(accepts))  # type: ignore[misc]
-        assert released.pop() is False
+        # A server may be quick; if the last piece was sent whole, the request was.
+        assert (accepts == 5) is released.pop()
 
 
 def test_an_unknown_amount_sent_and_no_answer(drive: Drive, runtime: Runtime) -> None:

@@ -837,3 +837,61 @@ def test_one_transport_for_two_threads_that_wait() -> None:
 
 async def read(transport: HTTPTransport, url: str) -> bytes:
     return transport.handle_request(request("GET", url)).read()
+
+
+def test_a_forgotten_iterator_while_the_pool_is_locked() -> None:
+    """
+    The same for a body whose iteration was given up: its generator closes it when it is collected.
+    """
+    with ScriptedServer([expect(), send(UNREAD)], [expect(), respond()]) as server:
+        with HTTPTransport(limits=ONE) as transport:
+            kept = [iter(transport.handle_request(request("GET", server.url)).iter_raw())]
+            next(kept[0])
+            with transport._core.pool._lock:
+                kept.clear()
+                gc.collect()
+            assert b"ok" == transport.handle_request(request("GET", server.url)).read()
+            assert "<Pool 0 active, 1 idle, 0 waiting of 1>" == repr(transport.pool)
+
+
+def test_one_transport_serves_one_loop_after_another() -> None:
+    """
+    Each loop has a pool of its own; what an ended loop left is closed when the next one comes.
+    """
+    with HTTPServer() as server:
+        transport = AsyncHTTPTransport(limits=ONE)
+
+        async def scenario() -> None:
+            for _ in range(2):
+                response = await transport.handle_async_request(request("GET", server.url))
+                await response.aread()
+            assert "<Pool 0 active, 1 idle, 0 waiting of 1>" == repr(transport.pool)
+
+        for backend in ("asyncio", "trio", "asyncio", "trio"):
+            anyio.run(scenario, backend=backend)
+
+        anyio.run(transport.aclose)
+        assert "<Pool 0 active, 0 idle, 0 waiting of 1>" == repr(transport.pool)
+
+
+def test_loops_in_threads_do_not_share_connections() -> None:
+    """
+    Two loops at once, one transport: each request comes back in its own loop.
+    """
+    with HTTPServer() as server:
+        transport = AsyncHTTPTransport()
+
+        async def scenario() -> None:
+            for _ in range(20):
+                response = await transport.handle_async_request(request("GET", server.url))
+                assert b"ok" == await response.aread()
+
+        threads = [
+            threading.Thread(target=anyio.run, args=(scenario,), kwargs={"backend": backend})
+            for backend in ("asyncio", "trio", "asyncio")
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        anyio.run(transport.aclose)
