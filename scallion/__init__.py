@@ -101,8 +101,8 @@ if TYPE_CHECKING:
     from ._api import put as put
     from ._api import request as request
     from ._api import stream as stream
+    from ._arguments import USE_CLIENT_DEFAULT as USE_CLIENT_DEFAULT
     from ._async_client import AsyncClient as AsyncClient
-    from ._base import USE_CLIENT_DEFAULT as USE_CLIENT_DEFAULT
     from ._client import Client as Client
     from ._stacks import compatible as compatible
     from ._stacks import service_stack as service_stack
@@ -110,7 +110,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "scallion._api": "delete get head options patch post put request stream",
     "scallion._async_client": "AsyncClient",
-    "scallion._base": "USE_CLIENT_DEFAULT",
+    "scallion._arguments": "USE_CLIENT_DEFAULT",
     "scallion._client": "Client",
     "scallion._stacks": "compatible service_stack",
     "scallion.middlewares.auth": "Authentication BasicAuth FunctionAuth",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from scallion.pipeline.response import Response
 from scallion.pipeline.settings import DEFAULT_TIMEOUT
 
-from ._base import USE_CLIENT_DEFAULT, UseClientDefault
+from ._arguments import USE_CLIENT_DEFAULT, UseClientDefault
 from ._client import Client
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from scallion.pipeline.settings import (
     Limits,
 )
 
-from ._base import USE_CLIENT_DEFAULT, BaseClient, ClientState, UseClientDefault, one_of
+from ._arguments import USE_CLIENT_DEFAULT, UseClientDefault, one_of
+from ._base import BaseClient, ClientState
 from ._seam import async_seam
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from scallion.pipeline.decoding import accept_encoding
 from scallion.pipeline.errors import UnknownOption
 from scallion.pipeline.headers import Headers
 from scallion.pipeline.layer import check_options
-from scallion.pipeline.onion import Send, name_of
+from scallion.pipeline.onion import Send
 from scallion.pipeline.pipeline import AnyMiddleware, Pipeline
 from scallion.pipeline.queryparams import QueryParams
 from scallion.pipeline.request import Request
@@ -24,7 +24,15 @@ from scallion.pipeline.runtime import Runtime
 from scallion.pipeline.settings import DEFAULT_MAX_REDIRECTS, Limits, Proxy, Timeout
 from scallion.pipeline.urls import URL, merge_base, with_trailing_slash
 
-from ._mounts import URLPattern, environment_proxies
+from ._arguments import (
+    USE_CLIENT_DEFAULT,
+    UseClientDefault,
+    check_kinds,
+    lay,
+    refuse_for_lack,
+    several,
+)
+from ._mounts import URLPattern, routes
 from ._stacks import compatible
 from ._version import __version__
 
@@ -46,47 +54,18 @@ if TYPE_CHECKING:
         URLTypes,
     )
 
-__all__ = ["USE_CLIENT_DEFAULT", "BaseClient", "ClientState", "UseClientDefault", "one_of"]
+__all__ = ["BaseClient", "ClientState"]
 
 USER_AGENT = f"python-scallion/{__version__}"
 
 # The options that arguments of a call stand for.
 _ARGUMENTS = frozenset({"scallion.Authentication", "scallion.Redirects"})
 
-Proxies = "ProxyTypes | Mapping[str, ProxyTypes | None]"
-
-
-class UseClientDefault:
-    """The client's own setting, where None would mean "off"."""
-
-    def __repr__(self) -> str:
-        return "USE_CLIENT_DEFAULT"
-
-    def __reduce__(self) -> str:
-        # There is one, and copies and pickles are it.
-        return "USE_CLIENT_DEFAULT"
-
-
-USE_CLIENT_DEFAULT = UseClientDefault()
-
 
 class ClientState(enum.Enum):
     UNOPENED = 1
     OPENED = 2
     CLOSED = 3
-
-
-def one_of(name: str, value: Any, older: str, older_value: Any) -> Any:
-    """The value of a setting that has two spellings.
-
-    Raises:
-        TypeError: both are given.
-    """
-    if older_value is USE_CLIENT_DEFAULT:
-        return value
-    if value is not USE_CLIENT_DEFAULT:
-        raise TypeError(f"{older}= is the older spelling of {name}=: give one of them, not both")
-    return older_value
 
 
 class BaseClient:
@@ -119,7 +98,7 @@ class BaseClient:
         middlewares: Sequence[AnyMiddleware],
         runtime: Runtime,
     ) -> None:
-        _check_kinds(limits, pipeline)
+        check_kinds(limits, pipeline)
         self._base_url = with_trailing_slash(URL(base_url))
         self._auth = build_auth(auth)
         self._params = QueryParams(params)
@@ -150,9 +129,9 @@ class BaseClient:
 
         own = transport is not None
         self._transport = transport if own else make(None)
-        routes = _routes(proxy, proxies, use_environment=trust_env and not own)
+        found = routes(proxy, proxies, use_environment=trust_env and not own)
         self._mounts: dict[URLPattern, Any] = {
-            URLPattern(pattern): None if to is None else make(to) for pattern, to in routes.items()
+            URLPattern(pattern): None if to is None else make(to) for pattern, to in found.items()
         }
         if mounts is not None:
             self._mounts.update(
@@ -297,7 +276,7 @@ class BaseClient:
         self._hooks = EventHooks() if hooks is None else hooks
         if event_hooks:
             self.event_hooks = event_hooks
-        self._pipeline = pipeline.per_call(*_several(middlewares)) if middlewares else pipeline
+        self._pipeline = pipeline.per_call(*several(middlewares)) if middlewares else pipeline
 
     # Building a request
 
@@ -383,7 +362,7 @@ class BaseClient:
         installed = self._options
         if len(extensions) > 1 or middlewares:
             check_options(extensions, installed)
-            extra = (*_several(middlewares), *_several(extensions.get("middlewares", ())))
+            extra = (*several(middlewares), *several(extensions.get("middlewares", ())))
             if extra:
                 pipeline = self._pipeline.per_call(*extra)
                 onion = pipeline.compose(self._innermost, self._runtime)
@@ -393,14 +372,14 @@ class BaseClient:
         else:
             follow = follow_redirects
         if not installed >= _ARGUMENTS:
-            _refuse_for_lack(installed, chosen, request, follow=follow)
+            refuse_for_lack(installed, chosen, request, follow=follow)
         laid: tuple[str, ...] = ()
         # Cases, twice: what the call says, or the client in its stead; else the layer's own setting holds.
         if chosen is not None or auth is None:
-            laid = _lay(extensions, installed, "scallion.Authentication", chosen)
+            laid = lay(extensions, installed, "scallion.Authentication", chosen)
         if follow is follow_redirects or (follow, self.max_redirects) != self._redirects:
             option = RedirectOption(follow, self.max_redirects)
-            laid += _lay(extensions, installed, "scallion.Redirects", option)
+            laid += lay(extensions, installed, "scallion.Redirects", option)
         return onion, laid
 
     def _transport_for_url(self, url: URL) -> Any:
@@ -417,69 +396,3 @@ class BaseClient:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._state.name.lower()}, {len(self._pipeline)} layers over {self._transport!r}>"
-
-
-def _check_kinds(limits: object, pipeline: object) -> None:
-    """Refuse what would fail later, and less clearly."""
-    if not hasattr(limits, "max_connections"):
-        raise TypeError(f"limits= takes Limits(max_connections=...), not {limits!r}")
-    if pipeline is not None and not isinstance(pipeline, Pipeline):
-        hint = f": write {name_of(pipeline)}()" if callable(pipeline) else ""
-        raise TypeError(f"pipeline= takes a Pipeline, not a {type(pipeline).__name__}{hint}")
-
-
-def _refuse_for_lack(
-    installed: frozenset[str], auth: Auth | None, request: Request, *, follow: bool
-) -> None:
-    """Raise UnknownOption if a layer is missing that an argument, or the URL, speaks to."""
-    # Cases: no Authentication, by argument or by URL; no Redirects.
-    layer = spelling = ""
-    if "scallion.Authentication" not in installed:
-        layer = "Authentication"
-        if auth is not None:
-            spelling = "auth="
-        elif request.url.userinfo:
-            spelling = "A user or password in the URL"
-    if not spelling and follow and "scallion.Redirects" not in installed:
-        layer, spelling = "Redirects", "follow_redirects="
-    if spelling:
-        raise UnknownOption(
-            f"{spelling} needs the layer {layer}, which this client's pipeline does not have: install {layer}()"
-        )
-
-
-def _lay(
-    extensions: dict[str, Any], installed: frozenset[str], key: str, value: Any
-) -> tuple[str, ...]:
-    """Put an option among the extensions, unless the caller has, or nobody reads it. Returns what to take out."""
-    if key in extensions or key not in installed:
-        return ()
-    extensions[key] = value
-    return (key,)
-
-
-def _several(middlewares: Any) -> tuple[AnyMiddleware, ...]:
-    if callable(middlewares):
-        raise TypeError(f"middlewares= is a sequence: write [{name_of(middlewares)}]")
-    return tuple(middlewares)
-
-
-def _routes(
-    proxy: ProxyTypes | None, proxies: Any, *, use_environment: bool
-) -> dict[str, Proxy | None]:
-    """Which URLs go through which proxy; None is none."""
-    if proxy is not None and proxies is not None:
-        raise TypeError("proxies= is the older spelling of proxy=: give one of them, not both")
-    if proxies is not None:
-        if isinstance(proxies, Mapping):
-            return {pattern: _proxy(to) for pattern, to in proxies.items()}
-        proxy = proxies
-    if proxy is not None:
-        return {"all://": _proxy(proxy)}
-    if use_environment:
-        return {pattern: _proxy(to) for pattern, to in environment_proxies().items()}
-    return {}
-
-
-def _proxy(proxy: ProxyTypes | None) -> Proxy | None:
-    return proxy if proxy is None or isinstance(proxy, Proxy) else Proxy(proxy)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from scallion.pipeline.settings import Proxy
 from scallion.pipeline.urls import URL
 
-__all__ = ["URLPattern", "environment_proxies"]
+if TYPE_CHECKING:
+    from scallion.pipeline.types import ProxyTypes
+
+__all__ = ["URLPattern", "environment_proxies", "routes"]
 
 
 class URLPattern:
@@ -112,3 +118,24 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def routes(
+    proxy: ProxyTypes | None, proxies: Any, *, use_environment: bool
+) -> dict[str, Proxy | None]:
+    """Which URLs go through which proxy; None is none."""
+    if proxy is not None and proxies is not None:
+        raise TypeError("proxies= is the older spelling of proxy=: give one of them, not both")
+    if proxies is not None:
+        if isinstance(proxies, Mapping):
+            return {pattern: _proxy(to) for pattern, to in proxies.items()}
+        proxy = proxies
+    if proxy is not None:
+        return {"all://": _proxy(proxy)}
+    if use_environment:
+        return {pattern: _proxy(to) for pattern, to in environment_proxies().items()}
+    return {}
+
+
+def _proxy(proxy: ProxyTypes | None) -> Proxy | None:
+    return proxy if proxy is None or isinstance(proxy, Proxy) else Proxy(proxy)
