@@ -22,7 +22,8 @@ from scallion.pipeline.streams import AsyncByteStream, SyncByteStream
 
 from .base import AsyncBaseTransport, BaseTransport
 from .connecting import Connector, Origin
-from .http11 import HTTP11Connection, overdue, remaining
+from .deadlines import overdue, remaining
+from .http11 import HTTP11Connection
 from .network import async_network, blocking_network
 from .pool import Pool, PoolStats, Waiter
 

@@ -12,39 +12,34 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Hashable, Iterator
+from collections.abc import Hashable
 from typing import Any, Protocol
 
 from scallion.pipeline.errors import (
     ReadError,
     ReadTimeout,
     RemoteProtocolError,
-    StreamClosed,
     TimeoutException,
-    TotalTimeout,
     WriteError,
 )
 from scallion.pipeline.headers import Headers
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
-from scallion.pipeline.runtime import Runtime, run
+from scallion.pipeline.runtime import Runtime
 from scallion.pipeline.streams import AsyncByteStream, ByteStream, SyncByteStream
 
+from .deadlines import overdue, remaining
 from .fast_lane import FastLane
-from .messages import END, Head, RawHeaders
+from .http11_body import Body
+from .messages import Head, RawHeaders
 from .network.base import ByteChannel
+from .trace import Step, Trace
 
-__all__ = ["HTTP11Connection", "remaining"]
+__all__ = ["HTTP11Connection", "Owner"]
 
 SMALL = 64 * 1024
 """A body up to this size leaves in one write with its head; larger ones are sent in pieces of this size."""
 READ_SIZE = 64 * 1024
-DRAIN_SIZE = 64 * 1024
-DRAIN_TIME = 0.05
-"""What a body closed early may cost to save its connection: bytes still to come, and seconds."""
-LARGE_READ_SIZE = 256 * 1024
-TICK = 0.002
-"""Event loops may wake up so many seconds before the moment that they were asked for."""
 
 
 class Owner(Protocol):
@@ -54,30 +49,6 @@ class Owner(Protocol):
 
     def abandon(self, connection: HTTP11Connection) -> None:
         """Like release, but fit for a finaliser: takes no lock, closes nothing now."""
-
-
-def remaining(limit: float | None, request: Request, runtime: Runtime, doing: str) -> float | None:
-    """Seconds that an operation may take: its own limit, and what is left of the call's deadline.
-
-    Raises:
-        TotalTimeout: nothing is left.
-    """
-    deadline = request.deadline
-    if deadline is None:
-        return limit
-    left = deadline - runtime.clock()
-    if left <= 0:
-        raise TotalTimeout(f"The call's deadline passed while {doing}", request=request)
-    return left if limit is None or left < limit else limit
-
-
-def overdue(
-    error: TimeoutException, request: Request, runtime: Runtime, doing: str
-) -> TimeoutException:
-    """What a timeout means: the operation's own limit, or the call's deadline."""
-    if request.deadline is not None and runtime.clock() + TICK >= request.deadline:
-        return TotalTimeout(f"The call's deadline passed while {doing}", request=request)
-    return error
 
 
 class HTTP11Connection:
@@ -136,18 +107,48 @@ class HTTP11Connection:
             TransportError: one of its kinds; the caller then closes and releases the connection.
         """
         self.exchanges += 1
-        codec = self._codec
         timeout = request.extensions.get("timeout") or {}
-        head = await self._send(request, timeout)
-        while head is None:
-            codec.feed(await self._read(request, timeout, READ_SIZE, "waiting for the response"))
-            head = codec.head()
+        if "trace" in request.extensions:
+            return await self._traced(request, timeout)
+        head, whole = await self._send_head(request, timeout)
+        if head is None and not whole:
+            head = await self._send_body(request, timeout)
+        if head is None:
+            head = await self._receive_head(request, timeout)
         return self._respond(request, head)
+
+    async def _traced(self, request: Request, timeout: dict[str, float | None]) -> Response:
+        """The same, told step by step."""
+        trace = Trace.of(request, self._runtime)
+        details = {"request": request}
+        async with Step(trace, "http11.send_request_headers", details):
+            head, whole = await self._send_head(request, timeout)
+        async with Step(trace, "http11.send_request_body", details):
+            if head is None and not whole:
+                head = await self._send_body(request, timeout)
+        async with Step(trace, "http11.receive_response_headers", details) as step:
+            if head is None:
+                head = await self._receive_head(request, timeout)
+            step.returned = (head.version, head.status, head.reason, head.headers)
+        response = self._respond(request, head)
+        if isinstance(response.stream, Body):
+            response.stream.trace = trace
+            return response
+        async with Step(trace, "http11.receive_response_body", details):
+            """It is all here already."""
+        async with Step(trace, "http11.response_closed", {}):
+            """And its connection is free."""
+        return response
 
     # Sending
 
-    async def _send(self, request: Request, timeout: dict[str, float | None]) -> Head | None:
-        """Send head and body. Returns the response's head if the server answered before the end."""
+    async def _send_head(
+        self, request: Request, timeout: dict[str, float | None]
+    ) -> tuple[Head | None, bool]:
+        """Send the head, with a small body; whether that was the whole request.
+
+        The response's head comes back if the server answered and hung up.
+        """
         stream = request.stream
         body = stream._stream if type(stream) is ByteStream else None
         whole = body is not None and len(body) <= SMALL
@@ -156,10 +157,7 @@ class HTTP11Connection:
         data = self._codec.start(
             method, self._target(request), self._headers(request), body if whole else None
         )
-        head = await self._write(data, request, timeout, "sending the request")
-        if head is None and not whole:
-            head = await self._send_body(request, timeout)
-        return head
+        return await self._write(data, request, timeout, "sending the request"), whole
 
     async def _send_body(self, request: Request, timeout: dict[str, float | None]) -> Head | None:
         stream = request.stream
@@ -286,6 +284,14 @@ class HTTP11Connection:
 
     # Receiving
 
+    async def _receive_head(self, request: Request, timeout: dict[str, float | None]) -> Head:
+        codec = self._codec
+        while True:
+            codec.feed(await self._read(request, timeout, READ_SIZE, "waiting for the response"))
+            head = codec.head()
+            if head is not None:
+                return head
+
     async def _read(
         self, request: Request, timeout: dict[str, float | None], size: int, doing: str
     ) -> bytes:
@@ -311,7 +317,6 @@ class HTTP11Connection:
         }
         switched = head.status == 101 or (request.method == "CONNECT" and 200 <= head.status < 300)
         pieces: list[bytes] = []
-        stream: SyncByteStream | AsyncByteStream
         while not switched:
             piece = codec.body()
             if piece:
@@ -322,21 +327,21 @@ class HTTP11Connection:
             # The body is all here.
             if codec.trailers is not None:
                 extensions["trailers"] = Headers.from_raw(codec.trailers)
-            self._owner.release(self, reusable=self._reusable())
-            stream = ByteStream(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-            return Response(
+            response = Response(
                 head.status,
                 headers=Headers.from_raw(head.headers),
-                stream=stream,
+                stream=ByteStream(pieces[0] if len(pieces) == 1 else b"".join(pieces)),
                 extensions=extensions,
             )
+            # Last, for from here on another thread may have the connection.
+            self._owner.release(self, reusable=self._reusable())
+            return response
         if switched and codec.leftover():
             self.network_stream.unread(codec.leftover())
-        stream = _Body(self, request, pieces, extensions, ended=switched)
         return Response(
             head.status,
             headers=Headers.from_raw(head.headers),
-            stream=stream,
+            stream=Body(self, request, pieces, extensions, ended=switched),
             extensions=extensions,
         )
 
@@ -349,121 +354,3 @@ class HTTP11Connection:
             kind = NetworkStream if self._runtime.blocking else AsyncNetworkStream
             self._stream = kind(self.channel)
         return self._stream
-
-
-class _Body(SyncByteStream, AsyncByteStream):
-    """A body that is still arriving. Iterate it once, in the client's colour; it owns the connection.
-
-    At its end the connection goes back to the pool; an error or an early close closes it.
-    """
-
-    def __init__(
-        self,
-        connection: HTTP11Connection,
-        request: Request,
-        pieces: list[bytes],
-        extensions: dict[str, Any],
-        *,
-        ended: bool,
-    ) -> None:
-        self._connection: HTTP11Connection | None = connection
-        self._request = request
-        self._timeout: dict[str, float | None] = request.extensions.get("timeout") or {}
-        self._pieces = pieces
-        self._extensions = extensions
-        self._ended = ended
-
-    async def receive(self) -> bytes:
-        """The next piece, END at the end. Closes the connection when anything goes wrong, cancellation included.
-
-        Raises:
-            StreamClosed: it was closed, or failed, before its end.
-        """
-        if self._pieces:
-            return self._pieces.pop(0)
-        if self._ended:
-            return END
-        connection = self._connection
-        if connection is None:
-            raise StreamClosed
-        codec = connection._codec
-        try:
-            while (piece := codec.body()) is None:
-                codec.feed(
-                    await connection._read(
-                        self._request, self._timeout, LARGE_READ_SIZE, "reading the response's body"
-                    )
-                )
-            if not piece:
-                self._ended = True
-                if codec.trailers is not None:
-                    self._extensions["trailers"] = Headers.from_raw(codec.trailers)
-                self._give_back(reusable=connection._reusable())
-                return END
-        except BaseException:
-            self._give_back(reusable=False)
-            raise
-        return piece
-
-    def _give_back(self, *, reusable: bool) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection._owner.release(connection, reusable=reusable)
-
-    def __iter__(self) -> Iterator[bytes]:
-        while chunk := run(self.receive()):
-            yield chunk
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _BodyIterator(self)
-
-    def close(self) -> None:
-        if self._connection is None or self._connection._runtime.blocking:
-            run(self.aclose())
-        else:
-            self._give_back(reusable=False)
-
-    async def aclose(self) -> None:
-        """Give the connection back: whole, if the rest of the body is small and at hand, else closed."""
-        self._pieces.clear()
-        if self._connection is not None:
-            try:
-                await self._drain(self._connection)
-            except Exception:  # noqa: BLE001  (whatever it is: the caller has done with this body)
-                self._give_back(reusable=False)
-            finally:
-                self._give_back(reusable=False)
-
-    async def _drain(self, connection: HTTP11Connection) -> None:
-        """Read a small rest of known length, which is often in flight already, for `DRAIN_TIME` at most."""
-        codec = connection._codec
-        until = connection._runtime.clock() + DRAIN_TIME
-        while (piece := codec.body()) != END:
-            if piece is not None:
-                continue
-            wait = until - connection._runtime.clock()
-            if not 0 < codec.left <= DRAIN_SIZE or wait <= 0:
-                return
-            codec.feed(await connection.channel.read(READ_SIZE, wait))
-        self._give_back(reusable=connection._reusable())
-
-    def __del__(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection._owner.abandon(connection)
-
-
-class _BodyIterator:
-    __slots__ = ("_body",)
-
-    def __init__(self, body: _Body) -> None:
-        self._body = body
-
-    def __aiter__(self) -> _BodyIterator:
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk = await self._body.receive()
-        if not chunk:
-            raise StopAsyncIteration
-        return chunk

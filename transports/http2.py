@@ -262,7 +262,7 @@ class HTTP2Connection(Arrivals):
     async def leave(self, stream: Stream, limit: float) -> None:
         """Forget a stream, and reset it if it is not over; telling the server so may take `limit` seconds."""
         with self._lock:
-            if not self._forget(stream):
+            if not self._forget(stream) and not self._outbox:
                 return
         try:
             await self._flush(Brief(limit))

@@ -11,8 +11,9 @@ Rules:
   body. Tasks that begin in the same turn of their loop leave their heads to the first of them, which lets the
   others run before it writes: one system call for all. Who writes a piece while nobody reads listens meanwhile: else two sides that send, and neither reads, would
   wait for each other.
-- A write that was broken off may have left half a frame. Nothing is written after that (`_mute`); what was sent
-  before may still be answered, and no new stream begins here.
+- A listening write that is broken off leaves what remains to the next writer. Another one may have left half a
+  frame, nobody knows: nothing is written after that (`_mute`); what was sent before may still be answered, and no
+  new stream begins here.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ class Link:
         self._followers: dict[Stream, None] = {}
         self._writing = False
         self._turns: list[Event] = []
+        # What is to be written before all else: a writer was broken off in the midst of it.
+        self._outbox: bytes | memoryview = b""
         self._corked = False  # somebody will write when the others have run
         # Streams whose heads wait in the codec.
         self._unwritten: list[Stream] = []
@@ -108,7 +111,7 @@ class Link:
                 if self._writing or self._mute:
                     return
                 data = self._codec.data_to_send()
-                if not data:
+                if not data and not self._outbox:
                     return
                 self._writing = True
                 batch, self._unwritten = self._unwritten, []
@@ -124,42 +127,46 @@ class Link:
         listening: bool,
     ) -> None:
         """Write as the one who has `_writing`, and give that up."""
+        listening = listening and not self._lost
+        self._outbox = bytes(self._outbox) + data if self._outbox else data
         try:
-            if listening and not self._lost:
-                await self._write_and_listen(data, patience)
+            if listening:
+                await self._write_and_listen(patience)
             else:
+                data, self._outbox = bytes(self._outbox), b""
                 await self.channel.write(data, left)
         except WriteError:
             # The server is gone; reading tells what it said last.
             self._gone = True
             self._break_off([])
-        except TimeoutException as error:
-            self._break_off(batch)
-            raise patience.over() from error
-        except BaseException:
-            self._break_off(batch)
+        except BaseException as error:
+            # Who listens knows what has left, and leaves the rest to the next.
+            if not listening:
+                self._break_off(batch)
+            if isinstance(error, TimeoutException):
+                raise patience.over() from error
             raise
         finally:
             with self._lock:
                 self._writing = False
                 self._wake_writers()
 
-    async def _write_and_listen(self, data: bytes, patience: Patience | Brief) -> None:
+    async def _write_and_listen(self, patience: Patience | Brief) -> None:
         while True:
-            if data:
-                sent = await self.channel.write_or_answer(data, patience.left())
-                if sent < 0:
-                    raise WriteError("sending failed: how much was sent is not known")
-                data = data[sent:]
-            if not data:
-                # What encryption still holds back must be gone before another one reads or writes.
+            if self._outbox:
+                sent = await self.channel.write_some(memoryview(self._outbox), patience.left())
+                self._outbox = self._outbox[sent:]
+                if sent:
+                    continue
+            else:
+                # What encryption holds back must be gone before another one reads or writes.
                 await self.channel.write_some(memoryview(b""), patience.left())
                 if not self.channel.answered():
                     return
             await self._take_in(patience)
             if self._lost:
                 # Half a frame may have left; if nothing is missing, GOAWAY may follow.
-                self._mute = self._mute or bool(data)
+                self._mute = self._mute or bool(self._outbox)
                 return
 
     def _break_off(self, batch: list[Stream]) -> None:

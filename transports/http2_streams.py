@@ -17,7 +17,7 @@ from scallion.pipeline.request import Request
 from scallion.pipeline.runtime import Event, Runtime, run
 from scallion.pipeline.streams import AsyncByteStream, ByteStream, SyncByteStream
 
-from .http11 import overdue, remaining
+from .deadlines import overdue, remaining
 from .messages import END, RawHeaders
 
 if TYPE_CHECKING:

@@ -99,6 +99,9 @@ class Carrier(ByteChannel, Protocol):
     async def write_some(self, data: memoryview, timeout: float | None) -> int:
         """Send the beginning of `data`: how many bytes, or 0 if the peer spoke or closed first.
 
+        A call that raises or is cancelled has accepted none of `data`. Encryption may hold back what it accepted
+        until the next call, with or without data, or the next `read`.
+
         Raises:
             WriteTimeout, WriteError: as `write_or_answer`.
         """

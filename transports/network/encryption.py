@@ -244,14 +244,20 @@ class TLSChannel(Carrying):
         except TransportError as exc:
             raise WriteError(str(exc)) from exc
 
+    async def write_or_answer(self, data: bytes, timeout: float | None) -> int:
+        accepted = await super().write_or_answer(data, timeout)
+        if self._arrived is None:
+            await self._push(timeout)
+        return accepted
+
     async def write_some(self, data: memoryview, timeout: float | None) -> int:
+        # Nothing is waited for once data is encrypted: a call that was broken off has accepted none of it. What is
+        # accepted leaves with the next call, or the next read.
         if self._arrived is not None or self._ssl.pending() or not await self._push(timeout):
             return 0
         taken = await self._encrypt(data[:_WRITE_SIZE], timeout)
         with self._lock:
             self._held = memoryview(self._outgoing.read())
-        # What is encrypted is accepted, whether it has left or not: it cannot be encrypted again.
-        await self._push(timeout)
         return taken
 
     async def _push(self, timeout: float | None) -> bool:
@@ -259,13 +265,19 @@ class TLSChannel(Carrying):
         while self._held:
             sent = await self._carrier.write_some(self._held, timeout)
             self._held = self._held[sent:]
-            # What arrived may be OpenSSL's business alone, such as a session ticket.
-            try:
-                if not sent and self._has_answer():
-                    return False
-            except ReadError as exc:
-                raise WriteError(str(exc)) from exc
+            if not sent and self._heard():
+                return False
+        while isinstance(self._carrier, TLSChannel) and not await self._carrier._push(timeout):
+            if self._heard():
+                return False
         return True
+
+    def _heard(self) -> bool:
+        # What arrived may be OpenSSL's business alone, such as a session ticket.
+        try:
+            return self._has_answer()
+        except ReadError as exc:
+            raise WriteError(str(exc)) from exc
 
     async def _interrupted(self, timeout: float | None) -> bool:
         """Send what is held while a reader waits; whether the peer spoke before all of it was sent."""

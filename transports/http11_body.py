@@ -1,0 +1,174 @@
+"""The body of an HTTP/1.1 response while it arrives, and how its connection comes back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any
+
+from scallion.pipeline.errors import StreamClosed
+from scallion.pipeline.headers import Headers
+from scallion.pipeline.request import Request
+from scallion.pipeline.runtime import run
+from scallion.pipeline.streams import AsyncByteStream, SyncByteStream
+
+from .messages import END
+from .trace import Step, Trace
+
+if TYPE_CHECKING:
+    from .http11 import HTTP11Connection
+
+__all__ = ["Body"]
+
+READ_SIZE = 256 * 1024
+DRAIN_SIZE = 64 * 1024
+DRAIN_TIME = 0.05
+"""What a body closed early may cost to save its connection: bytes still to come, and seconds."""
+
+
+class Body(SyncByteStream, AsyncByteStream):
+    """A body that is still arriving. Iterate it once, in the client's colour; it owns the connection.
+
+    At its end the connection goes back to the pool; an error or an early close closes it.
+
+    Attributes:
+        trace: Told of reading and closing; None for nobody.
+    """
+
+    def __init__(
+        self,
+        connection: HTTP11Connection,
+        request: Request,
+        pieces: list[bytes],
+        extensions: dict[str, Any],
+        *,
+        ended: bool,
+    ) -> None:
+        self._connection: HTTP11Connection | None = connection
+        self._request = request
+        self._timeout: dict[str, float | None] = request.extensions.get("timeout") or {}
+        self._pieces = pieces
+        self._extensions = extensions
+        self._ended = ended
+        self.trace: Trace | None = None
+        self._told = False
+
+    async def receive(self) -> bytes:
+        """The next piece, END at the end. Closes the connection when anything goes wrong, cancellation included.
+
+        Raises:
+            StreamClosed: it was closed, or failed, before its end.
+        """
+        if self.trace is not None:
+            return await self._traced()
+        return await self._receive()
+
+    async def _traced(self) -> bytes:
+        """The same, told: the first piece begins a step, which the end completes."""
+        trace = self.trace
+        assert trace is not None
+        if not self._told:
+            self._told = True
+            await trace("http11.receive_response_body.started", {"request": self._request})
+        try:
+            piece = await self._receive()
+        except BaseException as error:
+            await trace("http11.receive_response_body.failed", {"exception": error})
+            raise
+        if not piece:
+            await trace("http11.receive_response_body.complete", {"return_value": None})
+        return piece
+
+    async def _receive(self) -> bytes:
+        if self._pieces:
+            return self._pieces.pop(0)
+        if self._ended:
+            return END
+        connection = self._connection
+        if connection is None:
+            raise StreamClosed
+        codec = connection._codec
+        try:
+            while (piece := codec.body()) is None:
+                codec.feed(
+                    await connection._read(
+                        self._request, self._timeout, READ_SIZE, "reading the response's body"
+                    )
+                )
+            if not piece:
+                self._ended = True
+                if codec.trailers is not None:
+                    self._extensions["trailers"] = Headers.from_raw(codec.trailers)
+                self._give_back(reusable=connection._reusable())
+                return END
+        except BaseException:
+            self._give_back(reusable=False)
+            raise
+        return piece
+
+    def _give_back(self, *, reusable: bool) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection._owner.release(connection, reusable=reusable)
+
+    def __iter__(self) -> Iterator[bytes]:
+        while chunk := run(self.receive()):
+            yield chunk
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _BodyIterator(self)
+
+    def close(self) -> None:
+        if self._connection is None or self._connection._runtime.blocking:
+            run(self.aclose())
+        else:
+            self._give_back(reusable=False)
+
+    async def aclose(self) -> None:
+        """Give the connection back: whole, if the rest of the body is small and at hand, else closed."""
+        trace, self.trace = self.trace, None
+        async with Step(trace, "http11.response_closed", {}):
+            await self._close()
+
+    async def _close(self) -> None:
+        self._pieces.clear()
+        if self._connection is not None:
+            try:
+                await self._drain(self._connection)
+            except Exception:  # noqa: BLE001  (whatever it is: the caller has done with this body)
+                self._give_back(reusable=False)
+            finally:
+                self._give_back(reusable=False)
+
+    async def _drain(self, connection: HTTP11Connection) -> None:
+        """Read a small rest of known length, which is often in flight already, for `DRAIN_TIME` at most."""
+        codec = connection._codec
+        until = connection._runtime.clock() + DRAIN_TIME
+        while (piece := codec.body()) != END:
+            if piece is not None:
+                continue
+            wait = until - connection._runtime.clock()
+            if not 0 < codec.left <= DRAIN_SIZE or wait <= 0:
+                return
+            codec.feed(await connection.channel.read(READ_SIZE, wait))
+        self._give_back(reusable=connection._reusable())
+
+    def __del__(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection._owner.abandon(connection)
+
+
+class _BodyIterator:
+    __slots__ = ("_body",)
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+
+    def __aiter__(self) -> _BodyIterator:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._body.receive()
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
