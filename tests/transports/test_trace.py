@@ -76,7 +76,7 @@ def test_what_fails_is_told(drive: Drive) -> None:
     A connection that is refused, a server that hangs up: `failed`, and nothing after it.
     """
     told: list[str] = []
-    with ScriptedServer([expect(), close()]) as server:
+    with ScriptedServer([expect(), close]) as server:
 
         async def scenario() -> None:
             async with Wire(drive) as wire:
