@@ -95,7 +95,8 @@ def test_wheel_imports_everywhere_with_nothing_but_its_dependencies(
     names = [
         name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         for name in modules_at_root()
-        if not name.endswith("__main__.py")
+        # Only a program that runs trio imports this one.
+        if not name.endswith("trio_native.py")
     ]
     code = f"import importlib, scallion\nfor name in {names!r}: importlib.import_module(name)\nprint(scallion.__file__)"
     imported = run([str(python), "-I", "-c", code], machine_environment)

@@ -55,6 +55,7 @@ _known: dict[bytes, int] = {}
 _MOST_KNOWN = 1024
 
 _CHUNKED = -1
+_UNKNOWN = -2
 """Instead of a number of bytes still to be sent."""
 
 
@@ -116,6 +117,7 @@ class FastLane:
         self.received = False
         unsent = self._takes(method, target, headers, body)
         if unsent is None:
+            self._unsent = _UNKNOWN
             return self._fall_back().start(method, target, headers, body)
         self._request = (method, target, headers)
         self._bodiless = method == b"HEAD"
@@ -175,9 +177,12 @@ class FastLane:
 
     def data(self, chunk: bytes) -> bytes:
         """As `H11Codec.data`."""
-        if self._h11 is not None:
-            return self._h11.data(chunk)
         size = len(chunk)
+        if self._h11 is not None:
+            framed = self._h11.data(chunk)
+            if self._unsent > 0:
+                self._unsent -= size
+            return framed
         self._sent += size
         if self._unsent == _CHUNKED:
             return b"%x\r\n%s\r\n" % (size, chunk) if size else b""
@@ -187,6 +192,12 @@ class FastLane:
             )
         self._unsent -= size
         return chunk
+
+    def settle(self) -> None:
+        """After an early answer: if all of the announced length was sent, the request was whole."""
+        if self._h11 is not None and self._unsent == 0 and not self._complete:
+            self._complete = True
+            self._h11.finish()
 
     def finish(self) -> bytes:
         """As `H11Codec.finish`."""

@@ -206,6 +206,7 @@ class HTTP11Connection:
                 if head is not None:
                     # If all of this piece was sent, the codec knows whether more was to come.
                     self._unfinished |= sent != len(data)
+                    self._codec.settle()
                     return head
                 data = data[sent:]
         return None

@@ -264,3 +264,21 @@ def test_one_connection_serves_many_exchanges(answers: list[bytes]) -> None:
         assert expected == received(lane, pieces, after=False)
         if expected[-1] is not True:
             return
+
+
+def test_an_upload_that_was_whole_when_the_answer_came_is_settled() -> None:
+    """
+    After an interim response h11 counts; the last byte ends the request, and the connection lives on.
+    """
+    codec = FastLane()
+    codec.start(b"POST", b"/", [(b"Host", b"a"), (b"Content-Length", b"4")], None)
+    codec.data(b"ab")
+    codec.feed(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+    assert codec.head() is None
+    codec.data(b"cd")
+    codec.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    assert codec.head() is not None
+    codec.settle()
+
+    assert END == codec.body()
+    assert codec.reusable()

@@ -257,20 +257,25 @@ class TLSChannel(Carrying):
             return 0
         taken = await self._encrypt(data[:_WRITE_SIZE], timeout)
         with self._lock:
-            self._held = memoryview(self._outgoing.read())
+            self._held = memoryview(bytes(self._held) + self._outgoing.read())
         return taken
 
     async def _push(self, timeout: float | None) -> bool:
-        """Send what is held until the peer speaks; whether all of it was sent."""
-        while self._held:
-            sent = await self._carrier.write_some(self._held, timeout)
-            self._held = self._held[sent:]
-            if not sent and self._heard():
-                return False
-        while isinstance(self._carrier, TLSChannel) and not await self._carrier._push(timeout):
-            if self._heard():
-                return False
-        return True
+        """Send what is held until the peer speaks; whether all of it was sent, or is being sent by somebody else."""
+        if not self._sending.acquire(blocking=False):
+            return True
+        try:
+            while self._held:
+                sent = await self._carrier.write_some(self._held, timeout)
+                self._held = self._held[sent:]
+                if not sent and self._heard():
+                    return False
+            while isinstance(self._carrier, TLSChannel) and not await self._carrier._push(timeout):
+                if self._heard():
+                    return False
+            return True
+        finally:
+            self._sending.release()
 
     def _heard(self) -> bool:
         # What arrived may be OpenSSL's business alone, such as a session ticket.
