@@ -140,8 +140,11 @@ class Authentication(Layer):
         return {_OPTION: build_auth(auth)}
 
     def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]:
+        if not request.credentials_allowed:
+            # Not even those in the URL, which is another server's word.
+            return call_next(request)
         auth: Any = request.extensions.get(_OPTION, self.auth)
-        if auth is None or not request.credentials_allowed:
+        if auth is None:
             if not request.url.userinfo:
                 return call_next(request)
             auth = BasicAuth(request.url.username, request.url.password)

@@ -25,9 +25,14 @@ _PUNCTUATION = str.maketrans("", "", "-_.")
 
 @lru_cache(maxsize=1024)
 def _normal(name: str) -> str:
-    """`name` as it is compared: decoded, in lower case, without hyphens, underscores, dots and brackets."""
-    name = unescape_form(name).rpartition("[")[2].rstrip("]")
+    """`name` as it is compared: in lower case, without hyphens, underscores and dots."""
     return name.lower().translate(_PUNCTUATION)
+
+
+@lru_cache(maxsize=1024)
+def _parts(name: str) -> tuple[str, ...]:
+    """What a parameter's name consists of, as it is compared: `user[password][0]` of three parts."""
+    return tuple(_normal(part.rstrip("]")) for part in unescape_form(name).split("["))
 
 
 def secret_names(names: Iterable[str]) -> frozenset[str]:
@@ -48,9 +53,9 @@ def secret_names(names: Iterable[str]) -> frozenset[str]:
 _WELL_KNOWN = """
     AWSAccessKeyId Signature sig X-Goog-Signature
     X-Amz-Credential X-Amz-Security-Token X-Amz-Signature X-Goog-Credential
-    access_token client_assertion client_secret code_verifier id_token id_token_hint refresh_token
+    access_token client_assertion client_secret code code_verifier id_token id_token_hint refresh_token
     api_key api_token assertion auth auth_token authorization bearer credential credentials jwt key
-    pass passphrase passwd password private_key pwd secret secret_key session_id sid token
+    pass passphrase passwd password private_key pwd secret secret_key session session_id sid token
 """
 # First the conventions' own; then signed URLs of object stores; OAuth (RFC 6749, RFC 7636) and
 # OpenID Connect; everybody's.
@@ -93,7 +98,7 @@ def _parameter(piece: str, secrets: Container[str]) -> str:
     if ";" in name:
         before, _, name = name.rpartition(";")
         return f"{before};{_parameter(f'{name}={value}', secrets)}"
-    if value and _normal(name) in secrets:
+    if value and any(part in secrets for part in _parts(name)):
         return f"{name}={REDACTED}"
     if ";" in value:
         first, _, rest = value.partition(";")

@@ -252,8 +252,10 @@ class Request:
             self.headers = Headers.from_raw([*first, *self.headers.raw, *last])
 
 
-def _checked(method: str) -> str:
+def _checked(method: str | bytes) -> str:
     # Before the capitals are made: some letters beyond ASCII become ASCII by it.
+    if isinstance(method, bytes):
+        method = method.decode("latin-1")
     if not _TOKEN.fullmatch(method):
         raise LocalProtocolError(
             f"Invalid method {method!r}: expected a token such as 'GET' (RFC 9110 section 9.1)"

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
+from weakref import ref
 
 from scallion.pipeline.errors import RequestError, TotalTimeout
 from scallion.pipeline.onion import Send
@@ -117,7 +118,9 @@ class _Bound:
 
     def __init__(self, stream: Any, response: Response, request: Request, started: float) -> None:
         self._stream = stream
-        self._response = response
+        # Not the response itself: a circle would keep a forgotten response, and its connection, until the
+        # garbage collector comes.
+        self._response = ref(response)
         self._request = request
         self._started = started
 
@@ -134,7 +137,9 @@ class _Bound:
             error.request = self._request
 
     def _time(self) -> None:
-        self._response._elapsed = time.perf_counter() - self._started
+        response = self._response()
+        if response is not None:
+            response._elapsed = time.perf_counter() - self._started
 
 
 class _SyncBound(_Bound, SyncByteStream, AsyncByteStream):

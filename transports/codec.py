@@ -25,6 +25,7 @@ __all__ = ["END", "MAX_HEAD", "MAX_INTERIM", "H11Codec", "Head"]
 _NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")  # RFC 9110 section 5.6.2, token
 # RFC 9110 section 5.5, and without the control characters that h11 takes for blanks.
 _BAD_VALUE = re.compile(rb"[\x00\n\v\f\r]")
+_QUOTED = re.compile(r":? *(?:bytearray\()?b['\"].*", re.DOTALL)
 _DISCONNECTED = "Server disconnected without sending a response."
 _BEGIN = b"HTTP/"
 _TARGET = re.compile(rb"[\x21-\x7e]+")  # RFC 9112 section 3.2: no blanks, no control characters
@@ -148,10 +149,13 @@ class H11Codec:
             self._pieces.append(data)
             return
         assert self._h11 is not None
+        message = ""
         try:
             self._h11.receive_data(data)
         except h11.RemoteProtocolError as error:
-            raise RemoteProtocolError(f"The server broke HTTP/1.1's rules: {error}") from error
+            message = _not_http(error)
+        if message:
+            raise RemoteProtocolError(message)
 
     def head(self) -> Head | None:
         """The final response's head, or None while more bytes are needed.
@@ -162,12 +166,15 @@ class H11Codec:
         connection = self._h11
         assert connection is not None
         while True:
+            event, message = None, ""
             try:
                 event = connection.next_event()
             except h11.RemoteProtocolError as error:
-                if connection.trailing_data == (b"", True):
-                    raise RemoteProtocolError(_DISCONNECTED) from error
-                raise RemoteProtocolError(_not_http(error)) from error
+                ended = connection.trailing_data == (b"", True)
+                message = _DISCONNECTED if ended else _not_http(error)
+            if event is None:
+                # Raised outside the except block: h11's message, as a cause or context, quotes headers.
+                raise RemoteProtocolError(message)
             if event is h11.NEED_DATA:
                 begun = connection.trailing_data[0][: len(_BEGIN)]
                 if begun != _BEGIN[: len(begun)]:
@@ -204,7 +211,9 @@ class H11Codec:
         try:
             event = self._h11.next_event()
         except h11.RemoteProtocolError as error:
-            raise RemoteProtocolError(_short_body(error)) from error
+            event, message = None, _short_body(error)
+        if event is None:
+            raise RemoteProtocolError(message)
         if isinstance(event, h11.Data):
             return bytes(event.data)
         if isinstance(event, h11.EndOfMessage):
@@ -315,7 +324,7 @@ def _explain(method: bytes, target: bytes, headers: RawHeaders) -> str | None:
 
 
 def _not_http(reason: object) -> str:
-    message = _short(str(reason))
+    message = _plain(reason)
     if any(
         sign in message
         for sign in ("illegal status line", "illegal request line", "malformed", "begins with")
@@ -328,11 +337,14 @@ def _not_http(reason: object) -> str:
 
 
 def _short_body(error: h11.RemoteProtocolError) -> str:
-    message = str(error)
+    message = _plain(error)
     if "peer closed connection" in message:
-        return f"The server closed the connection before the body was complete: {_short(message)}"
-    return f"The server broke HTTP/1.1's rules in the body: {_short(message)}"
+        return f"The server closed the connection before the body was complete: {message}"
+    return f"The server broke HTTP/1.1's rules in the body: {message}"
 
 
-def _short(message: str, limit: int = 200) -> str:
-    return message if len(message) <= limit else message[:limit] + "…"
+def _plain(reason: object) -> str:
+    """h11's message without the bytes that it quotes, for a header's value may be a secret."""
+    if isinstance(reason, h11.ProtocolError):
+        return _QUOTED.sub("", str(reason))
+    return str(reason)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from scallion.pipeline.errors import (
     ConnectError,
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Connector", "Origin"]
 
-Origin = tuple[str, str, int]
-"""Scheme, host as it is connected to, port."""
+Origin: TypeAlias = tuple[str, str, int] | tuple[str, str, int, str]
+"""Scheme, host as it is connected to, port; and the TLS server name, if the request gives another."""
 
 TLS_SCHEMES = frozenset({"https", "wss"})
 SCHEMES = frozenset({"http", "https", "ws", "wss"})
@@ -100,13 +100,15 @@ class Connector:
             UnsupportedProtocol: the URL's scheme is missing or unknown.
             LocalProtocolError: the URL has no host.
         """
-        origin: Origin = request.url.origin_key
+        origin = request.url.origin_key
         scheme, host, _ = origin
         if scheme not in SCHEMES:
             raise UnsupportedProtocol(_no_scheme(scheme), request=request)
         if not host:
             raise LocalProtocolError(f"The URL {request.url!r} has no host", request=request)
-        return origin
+        # A connection whose certificate was checked for one name is none for another.
+        name = request.extensions.get("sni_hostname")
+        return (*origin, name) if name else origin
 
     async def open(
         self, request: Request, origin: Origin, network: Network, runtime: Runtime, owner: Owner
@@ -136,7 +138,7 @@ class Connector:
     async def _open(
         self, request: Request, origin: Origin, network: Network, runtime: Runtime, owner: Owner
     ) -> Any:
-        scheme, host, port = origin
+        scheme, host, port = origin[:3]
         proxy = self._proxy
         clock = _ConnectClock(request, runtime)
         try:

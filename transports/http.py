@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Hashable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from scallion.pipeline.errors import (
     PoolTimeout,
@@ -47,7 +49,23 @@ class Core:
         self._connector = connector
         self._runtime = runtime
         self._get_network = blocking_network if runtime.blocking else async_network
-        self.pool: Pool[HTTP11Connection] = Pool(limits, runtime)
+        self._limits = limits
+        self.pool = self._new_pool()
+        _cores.add(self)
+
+    def _new_pool(self) -> Pool[HTTP11Connection]:
+        return Pool(self._limits, self._runtime)
+
+    def renew(self) -> None:
+        """After a fork, in the child: its parent goes on using the connections, so they are left to it.
+
+        Only what is idle is closed, which closes this process's copy of the socket. An event loop's connections
+        are not even touched: the loop's selector is shared with the parent.
+        """
+        old, self.pool = self.pool, self._new_pool()
+        if self._runtime.blocking:
+            for connection in old.inherited():
+                connection.close()
 
     async def handle(self, request: Request) -> Response:
         origin = self._connector.origin(request)
@@ -80,21 +98,24 @@ class Core:
         connection = taken.connection
         if taken.waiter is not None:
             connection = await self._wait(request, taken.waiter)
-        while connection is not None and (fresh or connection.stale()):
-            connection.close()
-            connection = self.pool.retake(connection)
-        if connection is not None:
-            if request.observers:
-                request.note("connection.reused", number=connection.exchanges + 1)
-            return connection
+        # From here on the slot is this caller's: whatever is raised, a signal's handler included, gives it back.
         try:
+            while connection is not None and (fresh or connection.stale()):
+                connection.close()
+                connection = self.pool.retake(connection)
+            if connection is not None:
+                if request.observers:
+                    request.note("connection.reused", number=connection.exchanges + 1)
+                return connection
             opened: HTTP11Connection = await self._connector.open(
                 request, origin, self._get_network(), self._runtime, self
             )
+            self.pool.opened(opened)
         except BaseException:
-            close_all(self.pool.release(None, reusable=False))
+            if connection is not None:
+                connection.close()
+            close_all(self.pool.release(connection, reusable=False))
             raise
-        self.pool.opened(opened)
         return opened
 
     async def _wait(
@@ -110,6 +131,10 @@ class Core:
         except BaseException:
             close_all(self.pool.leave(waiter))
             raise
+        if waiter.closed:
+            raise RuntimeError(
+                "The client was closed while this request waited for a connection: make a new client"
+            )
         if not waiter.granted:
             # Connections of responses that nobody closed may be all that is missing.
             close_all(self.pool.reclaim())
@@ -142,6 +167,18 @@ class Core:
         finally:
             # Those that were left, if this was cancelled.
             close_all(connections)
+
+
+_cores: WeakSet[Core] = WeakSet()
+
+
+def _renew_all() -> None:
+    for core in tuple(_cores):
+        core.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)
 
 
 def close_all(connections: Iterable[HTTP11Connection]) -> None:

@@ -281,7 +281,12 @@ class HTTP11Connection:
 
     def _headers(self, request: Request) -> RawHeaders:
         raw = request.headers.raw
-        return raw + self.extra_headers if self.extra_headers else raw
+        if not self.extra_headers:
+            return raw
+        # What the request says to the proxy itself wins; a field twice would say neither.
+        return raw + [
+            field for field in self.extra_headers if not request.headers.has(field[0].lower())
+        ]
 
     # Receiving
 

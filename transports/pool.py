@@ -44,10 +44,11 @@ class Waiter(Generic[C]):
 
     Attributes:
         granted: Whether a slot was handed over.
+        closed: Whether the pool was closed meanwhile.
         connection: The connection that came with the slot; None to open one.
     """
 
-    __slots__ = ("connection", "event", "granted", "key", "left")
+    __slots__ = ("closed", "connection", "event", "granted", "key", "left")
 
     def __init__(self, key: Hashable, event: Event) -> None:
         self.key = key
@@ -55,6 +56,7 @@ class Waiter(Generic[C]):
         self.connection: C | None = None
         self.granted = False
         self.left = False
+        self.closed = False
 
 
 class Taken(Generic[C]):
@@ -113,6 +115,7 @@ class Pool(Generic[C]):
         self._waiters: deque[Waiter[C]] = deque()
         self._waiting = 0
         self.abandoned: deque[C] = deque()
+        self._doomed: set[C] = set()
 
     def take(self, key: Hashable) -> Taken[C]:
         """Claim a slot for `key`, with an idle connection if there is one."""
@@ -126,6 +129,7 @@ class Pool(Generic[C]):
         """
         with self._lock:
             self._active.pop(stale, None)
+            self._doomed.discard(stale)
             connection = self._pop_idle(stale.key)
             if connection is not None:
                 self._active[connection] = None
@@ -168,16 +172,22 @@ class Pool(Generic[C]):
             close = self._settle(connection, reusable=connection is not None)
         return close + self.reclaim() if self.abandoned else close
 
-    def drain(self, *, active: bool = True) -> list[C]:
-        """Forget all idle connections, and those in use as well; returns them for closing."""
+    def drain(self) -> list[C]:
+        """Forget all idle connections, turn away who waits, and return these and those in use for closing."""
         with self._lock:
+            self._turn_away()
             close = self._tidy()
             close.extend(self._ages)
             self._ages.clear()
             self._idle.clear()
-            if active:
-                close.extend(self._active)
+            close.extend(self._active)
+            # Closed while in use: none of them may become idle.
+            self._doomed.update(self._active)
             return close
+
+    def inherited(self) -> list[C]:
+        """In a child process: the idle connections, which are the parent's. Takes no lock, for it may be held."""
+        return list(self._ages)
 
     def reclaim(self) -> list[C]:
         """Settle what finalisers left, unless the lock is taken: then its holder's successor will."""
@@ -200,6 +210,14 @@ class Pool(Generic[C]):
         return repr(self.stats())
 
     # All below runs under the lock.
+
+    def _turn_away(self) -> None:
+        waiters, self._waiters = self._waiters, deque()
+        for waiter in waiters:
+            if not waiter.left:
+                self._waiting -= 1
+            waiter.left = waiter.closed = True
+            waiter.event.set()
 
     def _take(self, key: Hashable, close: list[C]) -> Taken[C]:
         if not self._waiting:
@@ -234,6 +252,9 @@ class Pool(Generic[C]):
         return close
 
     def _settle(self, connection: C | None, *, reusable: bool) -> list[C]:
+        if self._doomed and connection in self._doomed:
+            self._doomed.discard(connection)
+            reusable = False
         while self._waiters:
             waiter = self._waiters.popleft()
             if waiter.left:

@@ -152,6 +152,14 @@ class SharedPool(Pool[Any]):
                 self._start_opening(heir.key)
         return close
 
+    def _turn_away(self) -> None:
+        super()._turn_away()
+        self._queued.clear()
+        for waiter in self._following:
+            waiter.left = waiter.closed = True
+            waiter.event.set()
+        self._following.clear()
+
     # Sharing.
 
     def _start_sharing(self, connection: Any) -> list[Any]:

@@ -7,10 +7,8 @@ from typing import Any
 from scallion.pipeline.errors import ReadError, RemoteProtocolError, WriteError
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
-from scallion.pipeline.runtime import Runtime
-from scallion.pipeline.settings import Limits
 
-from .connecting import Connector, Origin
+from .connecting import Origin
 from .http import IDEMPOTENT, Core, close_all, may_resend
 from .http2_streams import Unprocessed
 from .shared_pool import SharedPool
@@ -26,9 +24,8 @@ class SharingCore(Core):
 
     pool: SharedPool
 
-    def __init__(self, connector: Connector, limits: Limits, runtime: Runtime) -> None:
-        super().__init__(connector, limits, runtime)
-        self.pool = SharedPool(limits, runtime, connector.may_speak_http2)
+    def _new_pool(self) -> SharedPool:
+        return SharedPool(self._limits, self._runtime, self._connector.may_speak_http2)
 
     async def handle(self, request: Request) -> Response:
         origin = self._connector.origin(request)

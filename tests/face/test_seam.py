@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
@@ -279,3 +281,23 @@ def test_an_httpx_style_transport_plugs_in(face: Face) -> None:
 
     assert "inner" == face(scenario, transport=Outer())
     assert "inner" == face(scenario, transport=Inner())
+
+
+def test_a_forgotten_response_is_no_circle() -> None:
+    """
+    Reference counting alone frees it, and its connection, without waiting for the garbage collector.
+    """
+    gc.collect()
+    gc.disable()
+    try:
+        with scallion.Client(transport=scallion.MockTransport(_streamed)) as client:
+            response = client.send(client.build_request("GET", URL), stream=True)
+            gone = weakref.ref(response)
+            del response
+            assert gone() is None
+    finally:
+        gc.enable()
+
+
+def _streamed(request: Request) -> Response:
+    return Response(200, content=iter([b"a", b"b"]))

@@ -586,3 +586,18 @@ def test_nothing_secret_is_shown() -> None:
     assert "Authentication()" == repr(Authentication())
     assert "Authentication(BasicAuth('****', '****'))" == repr(Authentication(("user", "geheim")))
     assert "FunctionAuth(len)" == repr(FunctionAuth(len))  # type: ignore[arg-type]
+
+
+def test_a_location_s_userinfo_is_no_credential(drive: Drive) -> None:
+    """
+    A server does not choose what another origin is told, not even in the URL of a redirect.
+    """
+    world = World(
+        [Response(302, headers={"Location": "http://admin:admin@other/x"}), Response(200)]
+    )
+    layers = [Redirects(follow=True), Authentication(BasicAuth("user", "password"))]
+
+    play(layers, Request("GET", "http://one/"), world, drive)
+
+    assert "Authorization" in world.asked[0].headers
+    assert "Authorization" not in world.asked[1].headers

@@ -136,3 +136,12 @@ def test_no_secret_survives_whatever_stands_around_it(
     Arbitrary text before and after a secret parameter does not uncover it.
     """
     assert "SECRET" not in redact_url(f"http://h/?{before}{separator}token={secret}&{after}")
+
+
+def test_brackets_hide_no_name() -> None:
+    """
+    Lists and maps in a query, escaped or not: any part of the name may be the telling one.
+    """
+    for name in ("token[]", "token%5B%5D", "password[0]", "user[password]", "user[password][]"):
+        assert f"http://h/?{name}=REDACTED" == redact_url(f"http://h/?{name}=s3cr3t")
+    assert "http://h/?code=REDACTED&state=1" == redact_url("http://h/?code=s3cr3t&state=1")

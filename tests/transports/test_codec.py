@@ -642,3 +642,31 @@ def test_another_protocol_is_named_as_such(codec: Codec, data: bytes) -> None:
     get(codec)
     with pytest.raises(ProtocolError, match=r"not HTTP/1\.1.*right port.*TLS"):
         play(codec, [data])
+
+
+@pytest.mark.parametrize("codec", [H11Codec, FastLane])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nSet-Cookie : sid=s3cr3t\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: sid=s3cr3t\x01\x00\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: s3cr3t\r\n\r\n",
+        b"HTTP/1.1 s3cr3t\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\ns3cr3t\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX : s3cr3t\r\n\r\n",
+    ],
+)
+def test_what_the_server_said_wrongly_is_not_quoted(codec: Any, answer: bytes) -> None:
+    """
+    Neither in the message, nor in its cause or context: a header's value may be a secret.
+    """
+    conversation = codec()
+    conversation.start(b"GET", b"/", [(b"Host", b"a")], b"")
+    with pytest.raises(RemoteProtocolError) as caught:
+        conversation.feed(answer)
+        conversation.head()
+        while conversation.body():
+            pass
+
+    assert "s3cr3t" not in "".join(traceback.format_exception(caught.value))
+    assert len(str(caught.value)) > 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import socket
 import ssl
 import threading
@@ -895,3 +896,67 @@ def test_loops_in_threads_do_not_share_connections() -> None:
         for thread in threads:
             thread.join(20)
         anyio.run(transport.aclose)
+
+
+def test_closing_turns_away_who_waits(async_drive: Drive) -> None:
+    """
+    A request that waits for a connection without a limit does not wait for ever, nor is it sent.
+    """
+    with HTTPServer() as server:
+
+        async def scenario() -> None:
+            wire = Wire(async_drive, limits=ONE)
+            taken = wire.transport._core.pool.take(request("GET", server.url).url.origin_key)
+            assert taken.waiter is None
+            refused: list[str] = []
+
+            async def waits() -> None:
+                with pytest.raises(RuntimeError, match="client was closed") as caught:
+                    await wire.get(server.url, timeout={"pool": None})
+                refused.append(str(caught.value))
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(waits)
+                await anyio.wait_all_tasks_blocked()
+                await wire.transport.aclose()
+            assert 1 == len(refused)
+
+        async_drive(scenario)
+        assert [] == server.requests
+
+
+def test_another_server_name_needs_another_connection(drive: Drive) -> None:
+    """
+    A certificate that was checked for one name says nothing of the next.
+    """
+    with HTTPServer() as server:
+
+        async def scenario() -> None:
+            async with Wire(drive) as wire:
+                await wire.get(server.url)
+                await wire.get(server.url, extensions={"sni_hostname": "other.test"})
+                assert "<Pool 0 active, 2 idle, 0 waiting of 100>" == wire.pool
+
+        drive(scenario)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_process_has_connections_of_its_own() -> None:
+    """
+    After a fork parent and child do not read each other's answers.
+    """
+    with HTTPServer() as server, HTTPTransport() as transport:
+        assert b"ok" == transport.handle_request(request("GET", server.url)).read()
+        assert 1 == transport.pool.idle
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                fresh = transport.pool.idle == 0
+                answered = transport.handle_request(request("GET", server.url)).read() == b"ok"
+                code = 0 if fresh and answered else 2
+            finally:
+                os._exit(code)
+        assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert 1 == transport.pool.idle
+        assert b"ok" == transport.handle_request(request("GET", server.url)).read()

@@ -76,12 +76,14 @@ class PoolMachine(RuleBasedStateMachine):
         self.using: list[Conn] = []
         self.forgotten: list[Conn] = []
         self.waiters: list[Waiter[Conn]] = []
+        # In use when the pool was drained.
+        self.doomed: set[Conn] = set()
         # Idle connections as the caller may know them: since when, in the order of their coming.
         self.idle_since: dict[Conn, float] = {}
 
     def closed(self, connections: list[Conn]) -> None:
         for connection in connections:
-            assert not connection.closed, "closed twice"
+            assert not connection.closed or connection in self.doomed, "closed twice"
             connection.close()
             self.idle_since.pop(connection, None)
             if connection in self.forgotten:
@@ -201,7 +203,14 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule()
     def drain(self) -> None:
-        self.closed(self.pool.drain(active=False))
+        held = {*self.using, *(w.connection for w in self.waiters if w.connection)}
+        close = self.pool.drain()
+        assert held <= set(close)
+        self.closed([connection for connection in close if connection not in held])
+        self.doomed |= held
+        turned_away = [w for w in self.waiters if not w.granted]
+        assert all(w.closed and w.event.is_set() for w in turned_away)
+        self.waiters = [w for w in self.waiters if w.granted]
         assert not self.find_idle()
 
     # What holds at any time.

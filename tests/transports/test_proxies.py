@@ -316,3 +316,20 @@ def test_threads_through_a_proxy() -> None:
             thread.join(10)
         wire.transport.close()
         assert [] == wrong
+
+
+def test_a_request_s_own_word_to_the_proxy_wins(drive: Drive) -> None:
+    """
+    Proxy-Authorization goes out once, and the request's instead of the proxy's settings.
+    """
+    with HTTPServer() as origin, ProxyServer() as proxy:
+
+        async def scenario() -> None:
+            settings = Proxy(proxy.url, auth=("user", "password"))
+            async with Wire(drive, proxy=settings) as wire:
+                await wire.get(origin.url, headers={"Proxy-Authorization": "Mine"})
+
+        drive(scenario)
+        (seen,) = proxy.requests
+        given = [value for name, value in seen.headers if name.lower() == "proxy-authorization"]
+        assert ["Mine"] == given
