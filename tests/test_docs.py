@@ -48,7 +48,7 @@ class Block(NamedTuple):
 def blocks_of(text: str) -> list[Block]:
     fences = list(_FENCE.finditer(text))
     blocks = []
-    for fence, following in zip(fences, [*fences[1:], None], strict=True):
+    for fence, following in zip(fences, [*fences[1:], None], strict=False):
         output = None
         if following is not None and following["info"] == "text":
             between = text[fence.end() : following.start()]

@@ -115,7 +115,11 @@ class HTTP11Connection:
             head = await self._send_body(request, timeout)
         if head is None:
             head = await self._receive_head(request, timeout)
-        return self._respond(request, head)
+        response = self._respond(request, head)
+        if type(response.stream) is ByteStream:
+            # Last, for from here on another thread may have the connection.
+            self._owner.release(self, reusable=self._reusable())
+        return response
 
     async def _traced(self, request: Request, timeout: dict[str, float | None]) -> Response:
         """The same, told step by step."""
@@ -138,6 +142,7 @@ class HTTP11Connection:
             """It is all here already."""
         async with Step(trace, "http11.response_closed", {}):
             """And its connection is free."""
+        self._owner.release(self, reusable=self._reusable())
         return response
 
     # Sending
@@ -333,15 +338,12 @@ class HTTP11Connection:
             # The body is all here.
             if codec.trailers is not None:
                 extensions["trailers"] = Headers.from_raw(codec.trailers)
-            response = Response(
+            return Response(
                 head.status,
                 headers=Headers.from_raw(head.headers),
                 stream=ByteStream(pieces[0] if len(pieces) == 1 else b"".join(pieces)),
                 extensions=extensions,
             )
-            # Last, for from here on another thread may have the connection.
-            self._owner.release(self, reusable=self._reusable())
-            return response
         if switched and codec.leftover():
             self.network_stream.unread(codec.leftover())
         return Response(

@@ -9,7 +9,7 @@ Finalisers run anywhere, so `abandon` and `close` take no lock.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Coroutine, Hashable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from h2.errors import ErrorCodes
@@ -29,10 +29,12 @@ from scallion.pipeline.runtime import Runtime
 from scallion.pipeline.streams import ByteStream
 
 from .http2_arrivals import Arrivals
+from .http2_body import Body
 from .http2_codec import LAST_STREAM_ID, STREAM_WINDOW, content_length, redacted, request_fields
 from .http2_link import READ_SIZE
-from .http2_streams import GOODBYE, Body, Brief, Stream, Unprocessed, Upload
+from .http2_streams import GOODBYE, Brief, Limits, Stream, Unprocessed, Upload
 from .messages import END, RawHeaders
+from .trace import Step, Trace
 
 if TYPE_CHECKING:
     from .network.base import Carrier
@@ -74,7 +76,7 @@ class HTTP2Connection(Arrivals):
     @property
     def room(self) -> int:
         """How many exchanges there may be at once; 0 if none should begin here any more."""
-        if self._closed or self._lost or self._mute or self._goaway is not None:
+        if self._closed or self._lost or self._mute or self._dead or self._goaway is not None:
             return 0
         return self._most if self._codec.highest_outbound_stream_id < LAST_STREAM_ID else 0
 
@@ -132,30 +134,81 @@ class HTTP2Connection(Arrivals):
         fields = request_fields(request)
         upload = Upload(request, content_length(fields), self._runtime)
         stream = self._begin(request, fields, upload)
+        trace = Trace.of(request, self._runtime) if "trace" in request.extensions else None
         try:
-            await self._send_off(
-                self._patience(WriteTimeout, timeout, request, "sending the request")
-            )
-            if not upload.done:
-                await self._upload(stream, upload, request, timeout, stream.answered)
-            if not stream.answered():
-                patience = self._patience(ReadTimeout, timeout, request, "waiting for the response")
-                await self._until(stream, stream.answered, patience)
+            if trace is not None:
+                await self._traced(trace, stream, upload, request, timeout)
+            else:
+                await self._send_head(request, timeout)
+                if not upload.done:
+                    await self._upload(stream, upload, request, timeout, stream.answered)
+                if not stream.answered():
+                    await self._answer(stream, request, timeout)
             if stream.head is None:
                 raise self._failure(stream, upload)
+            # Another one may read its end at any moment.
+            ended = stream.ended
             # A 2xx may want the rest of the request, other answers and complete ones do not.
-            wanted = not upload.done and not stream.ended and stream.head[0] < 300
+            wanted = not upload.done and not ended and stream.head[0] < 300
             if not wanted:
                 await upload.close()
+            if trace is not None and ended:
+                await self._tell_body(trace, stream, request)
         except BaseException:
             try:
                 await self.leave(stream, 0.0)
             finally:
                 await upload.close()
             raise
-        if stream.ended:
+        if ended:
             await self.leave(stream, GOODBYE)
-        return self._respond(request, stream, upload if wanted else None)
+        response = self._respond(request, stream, upload if wanted else None, ended=ended)
+        if trace is not None and not ended:
+            response.stream.trace = trace  # type: ignore[union-attr]  # a Body
+        return response
+
+    def _send_head(self, request: Request, timeout: Limits) -> Coroutine[Any, Any, None]:
+        patience = self._patience(WriteTimeout, timeout, request, "sending the request")
+        return self._send_off(patience)
+
+    def _answer(
+        self, stream: Stream, request: Request, timeout: Limits
+    ) -> Coroutine[Any, Any, None]:
+        patience = self._patience(ReadTimeout, timeout, request, "waiting for the response")
+        return self._until(stream, stream.answered, patience)
+
+    async def _traced(
+        self, trace: Trace, stream: Stream, upload: Upload, request: Request, timeout: Limits
+    ) -> None:
+        """Send and wait, told step by step."""
+        details = {"request": request, "stream_id": stream.id}
+        if stream.id == 1:
+            async with Step(trace, "http2.send_connection_init", {"request": request}):
+                """It leaves with the first head."""
+        async with Step(trace, "http2.send_request_headers", details):
+            await self._send_head(request, timeout)
+        async with Step(trace, "http2.send_request_body", details):
+            if not upload.done:
+                await self._upload(stream, upload, request, timeout, stream.answered)
+        try:
+            async with Step(trace, "http2.receive_response_headers", details) as step:
+                if not stream.answered():
+                    await self._answer(stream, request, timeout)
+                if stream.head is None and stream.error is not None:
+                    raise stream.error
+                step.returned = stream.head
+        except TransportError as error:
+            # What the end of a stream means is the caller's to say.
+            if error is not stream.error:
+                raise
+
+    async def _tell_body(self, trace: Trace, stream: Stream, request: Request) -> None:
+        """Tell of a body that is all here; before its share is given back, for a callback may raise."""
+        details = {"request": request, "stream_id": stream.id}
+        async with Step(trace, "http2.receive_response_body", details):
+            """It is all here already."""
+        async with Step(trace, "http2.response_closed", {"stream_id": stream.id}):
+            """And nothing is left to close."""
 
     def _begin(self, request: Request, fields: RawHeaders, upload: Upload) -> Stream:
         """Open a stream, and hand the codec the head and what it may send of the body."""
@@ -171,7 +224,9 @@ class HTTP2Connection(Arrivals):
                 refusal = RemoteProtocolError(f"No stream can be opened: {redacted(error)}")
                 raise Unprocessed(refusal, begun=False) from error
             self.exchanges += 1
-            stream = self._streams[stream_id] = Stream(stream_id, self._received, request.method)
+            stream = Stream(stream_id, self._received, request.method)
+            stream.decides = not self._streams or self._silent_at == self._received
+            self._streams[stream_id] = stream
             if not upload.done and not upload.hungry():
                 upload.fill(codec, stream_id)
             stream.sent = upload.done
@@ -190,7 +245,9 @@ class HTTP2Connection(Arrivals):
             return Unprocessed(error, certain=False, spent=upload.spent)
         return error
 
-    def _respond(self, request: Request, stream: Stream, upload: Upload | None) -> Response:
+    def _respond(
+        self, request: Request, stream: Stream, upload: Upload | None, *, ended: bool
+    ) -> Response:
         assert stream.head is not None
         status, fields = stream.head
         # No reason phrase: HTTP/2 has none, and `Response` knows the registered ones.
@@ -200,7 +257,7 @@ class HTTP2Connection(Arrivals):
             "network_stream": self.network_stream,
         }
         body: ByteStream | Body
-        if stream.ended:
+        if ended:
             if stream.trailers is not None:
                 extensions["trailers"] = Headers.from_raw(stream.trailers)
             self.give_back()
@@ -242,6 +299,7 @@ class HTTP2Connection(Arrivals):
                 await self._upload(stream, upload, body.request, body.timeout, stream.readable)
             else:
                 doing = "reading the response's body"
+                stream.waits_since = self._received
                 patience = self._patience(ReadTimeout, body.timeout, body.request, doing)
                 await self._until(stream, stream.readable, patience)
 

@@ -62,8 +62,6 @@ class Arrivals(Link):
         self._room_changed = False
         # Received and not credited to the connection yet, in bytes.
         self._owed = 0
-        # How often anything was received.
-        self._received = 0
 
     def _changed(self) -> None:
         """There may be room for more exchanges now. Called without the lock."""
@@ -82,6 +80,7 @@ class Arrivals(Link):
                     handler = _HANDLERS.get(type(event))
                     if handler is not None:
                         handler(self, event)
+                self._codec.check_next_frame()
             except H2Error as error:
                 broken = error
             changed, self._room_changed = self._room_changed, False

@@ -9,11 +9,17 @@ Rules:
   cancelled while leading wakes another, which leads from then on.
 - *Writing*: who finds another one writing leaves small frames to that one, and waits its turn with a piece of a
   body. Tasks that begin in the same turn of their loop leave their heads to the first of them, which lets the
-  others run before it writes: one system call for all. Who writes a piece while nobody reads listens meanwhile: else two sides that send, and neither reads, would
-  wait for each other.
+  others run before it writes: one system call for all. Who writes a piece while nobody reads listens meanwhile:
+  else two sides that send, and neither reads, would wait for each other.
 - A listening write that is broken off leaves what remains to the next writer. Another one may have left half a
   frame, nobody knows: nothing is written after that (`_mute`); what was sent before may still be answered, and no
   new stream begins here.
+- A connection on which nothing arrives is taken for dead (`_dead`): no new stream begins here, those under way may
+  still end, and the end of the last one closes it. Whatever arrives, for any stream or none, shows that it lives. It is
+  dead when a read timeout passes, or a write timeout in waiting for credit, and nothing has arrived since the last
+  piece of the request was framed or the body was read on. The call's deadline may come soon after the
+  request, so it counts less: nothing must have arrived since the stream began, and it must have begun alone on the
+  connection, or after an earlier deadline had passed in silence that lasts. A caller's cancellation says nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +34,7 @@ from scallion.pipeline.errors import (
     ReadError,
     ReadTimeout,
     TimeoutException,
+    TotalTimeout,
     TransportError,
     WriteError,
     WriteTimeout,
@@ -72,6 +79,10 @@ class Link:
         self._mute = False  # nothing more is written
         self._gone = False  # since the server does not listen
         self._lost = False  # nothing more will arrive
+        self._dead = False  # believed so, for it was silent for too long
+        # How often anything was received; and how often it was when a deadline passed in silence.
+        self._received = 0
+        self._silent_at = -1
         self._closed = False
 
     def _receive(self, data: bytes) -> None:
@@ -223,6 +234,7 @@ class Link:
                 self._turns.append(turn)
             elif upload.fill(self._codec, stream.id):
                 stream.sent = upload.done
+                stream.waits_since = self._received
                 data = self._codec.data_to_send()
                 self._writing = True
                 batch += self._unwritten
@@ -270,6 +282,11 @@ class Link:
                     while not ready():
                         await self._take_in(patience)
                         await self._flush(patience, listening=True)
+                except BaseException as error:
+                    # What lies here unread is a sign of life as well.
+                    if not self.channel.answered():
+                        self._judge(stream, patience, error)
+                    raise
                 finally:
                     self._stop_reading()
             else:
@@ -280,14 +297,27 @@ class Link:
         woken = False
         try:
             woken = await stream.event.wait(patience.left())
+            if not woken:
+                raise patience.over()
+        except BaseException as error:
+            self._judge(stream, patience, error)
+            raise
         finally:
             if not woken:
                 with self._lock:
                     self._followers.pop(stream, None)
                     # It may have been this one's turn to lead.
                     self._wake_leader()
-        if not woken:
-            raise patience.over()
+
+    def _judge(self, stream: Stream, patience: Patience, error: BaseException) -> None:
+        """Whether a wait that `error` ended shows that the connection is dead; the module's rules say when."""
+        # Cases: the operation's own limit; the call's deadline; anything else.
+        with self._lock:
+            if isinstance(error, TimeoutException) and not isinstance(error, TotalTimeout):
+                self._dead = self._dead or stream.waits_since == self._received
+            elif patience.outlived() and stream.started_at == self._received:
+                self._dead = self._dead or stream.decides
+                self._silent_at = self._received
 
     def _stop_reading(self) -> None:
         with self._lock:

@@ -1,10 +1,10 @@
-"""One exchange on an HTTP/2 connection: what has arrived for it, what is still to be sent, its body, its limits."""
+"""One exchange on an HTTP/2 connection: what has arrived for it, what is still to be sent, its limits."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from scallion.pipeline.errors import (
     LocalProtocolError,
@@ -14,16 +14,16 @@ from scallion.pipeline.errors import (
     WriteTimeout,
 )
 from scallion.pipeline.request import Request
-from scallion.pipeline.runtime import Event, Runtime, run
-from scallion.pipeline.streams import AsyncByteStream, ByteStream, SyncByteStream
+from scallion.pipeline.runtime import Event, Runtime
+from scallion.pipeline.streams import ByteStream
 
-from .deadlines import overdue, remaining
-from .messages import END, RawHeaders
+from .deadlines import TICK, overdue, remaining
+from .messages import RawHeaders
 
 if TYPE_CHECKING:
     from h2.connection import H2Connection
 
-__all__ = ["GOODBYE", "Body", "Brief", "Limits", "Patience", "Stream", "Unprocessed", "Upload"]
+__all__ = ["GOODBYE", "Brief", "Limits", "Patience", "Stream", "Unprocessed", "Upload"]
 
 Limits: TypeAlias = dict[str, float | None]
 """A request's timeouts, as `Timeout.as_dict` gives them."""
@@ -75,11 +75,14 @@ class Stream:
         refused: Whether the server certainly did not process the request.
         sent: Whether the request has been handed to the codec to its end.
         started_at: How often the connection had received something when the stream began.
+        waits_since: The same when it began to wait for what it waits for now.
+        decides: Whether its deadline, passed in silence, decides that the connection is dead.
         event: What its task waits for while another one reads.
     """
 
     __slots__ = (
         "closed",
+        "decides",
         "ended",
         "error",
         "event",
@@ -94,6 +97,7 @@ class Stream:
         "sent",
         "started_at",
         "trailers",
+        "waits_since",
         "without_body",
     )
 
@@ -107,7 +111,8 @@ class Stream:
         self.refused = False
         self.sent = False
         self.closed = False
-        self.started_at = started_at
+        self.started_at = self.waits_since = started_at
+        self.decides = False
         self.event: Event | None = None
         self.interim = 0
         self.owed = 0
@@ -154,6 +159,11 @@ class Patience:
         if left is not None and left <= 0:
             raise self.over()
         return remaining(left, self._request, self._runtime, self._doing)
+
+    def outlived(self) -> bool:
+        """Whether the call's deadline has passed. Under an event loop that may show as a cancellation."""
+        deadline = self._request.deadline
+        return deadline is not None and self._runtime.clock() + TICK >= deadline
 
     def over(self) -> TimeoutException:
         """The error to raise when the time is up."""
@@ -278,95 +288,3 @@ class Upload:
             codec.end_stream(stream_id)
             self.done = filled = True
         return filled
-
-
-class Connection(Protocol):
-    """What a body needs of its connection."""
-
-    async def receive(self, body: Body) -> bytes: ...
-
-    async def leave(self, stream: Stream, limit: float) -> None: ...
-
-    def give_back(self) -> None: ...
-
-    def abandon(self, stream: Stream) -> None: ...
-
-
-class Body(SyncByteStream, AsyncByteStream):
-    """A body that is still arriving. Iterate it once, in the client's colour.
-
-    What the server lets the request's own body wait for is sent while this is read. Closing it early resets
-    the stream; the connection goes on.
-    """
-
-    def __init__(
-        self,
-        connection: Connection,
-        stream: Stream,
-        request: Request,
-        upload: Upload | None,
-        extensions: dict[str, Any],
-    ) -> None:
-        self._connection: Connection | None = connection
-        self.stream = stream
-        self.request = request
-        self.upload = upload
-        self.extensions = extensions
-        self.timeout: Limits = request.extensions.get("timeout") or {}
-
-    async def _next(self) -> bytes:
-        connection = self._connection
-        if connection is None:
-            return END
-        try:
-            piece = await connection.receive(self)
-        except BaseException:
-            await self._stop(0.0)
-            raise
-        if not piece:
-            await self._stop(0.0)
-        return piece
-
-    async def _stop(self, limit: float) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            try:
-                await connection.leave(self.stream, limit)
-                if self.upload is not None:
-                    await self.upload.close()
-            finally:
-                connection.give_back()
-
-    def __iter__(self) -> Iterator[bytes]:
-        while chunk := run(self._next()):
-            yield chunk
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _BodyIterator(self)
-
-    def close(self) -> None:
-        run(self._stop(GOODBYE))
-
-    async def aclose(self) -> None:
-        await self._stop(GOODBYE)
-
-    def __del__(self) -> None:
-        connection = self._connection
-        if connection is not None:
-            connection.abandon(self.stream)
-
-
-class _BodyIterator:
-    __slots__ = ("_body",)
-
-    def __init__(self, body: Body) -> None:
-        self._body = body
-
-    def __aiter__(self) -> _BodyIterator:
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk = await self._body._next()
-        if not chunk:
-            raise StopAsyncIteration
-        return chunk

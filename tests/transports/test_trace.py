@@ -10,21 +10,23 @@ import pytest
 import scallion
 from scallion.pipeline.errors import ConnectError, ReadError, RemoteProtocolError
 from support.colours import Drive
+from support.http2_server import Call, HTTP2Server, Session
 from support.servers import HTTPServer, ScriptedServer, close, expect, respond, send
 from support.wire import Wire
 
 Told = list[tuple[str, list[str]]]
 
 
-def told_by(module: Any, url: str, **settings: Any) -> Told:
-    """What a blocking client's callback hears of one request."""
+def told_by(module: Any, url: str, *, http2: bool = False, **settings: Any) -> Told:
+    """What a blocking client's callback hears of two requests."""
     told: Told = []
 
     def trace(name: str, info: dict[str, Any]) -> None:
         told.append((name, sorted(info)))
 
-    with module.Client(trust_env=False) as client:
-        client.request(url=url, extensions={"trace": trace}, **settings)
+    with module.Client(trust_env=False, http1=not http2, http2=http2) as client:
+        for _ in range(2):
+            client.request(url=url, extensions={"trace": trace}, **settings)
     return told
 
 
@@ -35,6 +37,17 @@ def test_steps_are_httpx_s(settings: dict[str, Any]) -> None:
     """
     with HTTPServer() as server:
         assert told_by(httpx, server.url, **settings) == told_by(scallion, server.url, **settings)
+
+
+@pytest.mark.parametrize("settings", [{"method": "GET"}, {"method": "POST", "content": b"x"}])
+def test_steps_over_http2_are_httpx_s(settings: dict[str, Any]) -> None:
+    """
+    But for the server's settings: whoever reads takes them in, and it need not be the request that is traced.
+    """
+    with HTTP2Server() as server:
+        httpx_s = told_by(httpx, server.url, http2=True, **settings)
+        ours = told_by(scallion, server.url, http2=True, **settings)
+    assert [step for step in httpx_s if "remote_settings" not in step[0]] == ours
 
 
 def collector(drive: Drive, told: list[str]) -> Any:
@@ -69,6 +82,49 @@ def test_a_body_that_arrives_later_is_told_as_it_is_read(drive: Drive) -> None:
         "http11.response_closed.started",
         "http11.response_closed.complete",
     ] == told[-4:]
+
+
+def test_a_body_that_arrives_later_over_http2(drive: Drive) -> None:
+    """
+    The same steps, and a stream that fails in its body says so.
+    """
+    told: list[str] = []
+
+    def answer(session: Session, call: Call) -> None:
+        session.respond(call, b"ab", end=False)
+        session.codec.reset_stream(call.stream)
+
+    def echo(session: Session, call: Call) -> None:
+        session.respond(call, end=False)
+        session.echo.add(call.stream)
+
+    extensions = {"trace": collector(drive, told)}
+    with HTTP2Server(echo, early=True) as server:
+
+        async def scenario() -> None:
+            async with Wire(drive, http1=False, http2=True) as wire:
+                sent = b"abcde" * 20_000
+                response = await wire.open("POST", server.url, content=sent, extensions=extensions)
+                assert sent == await wire.read(response)
+
+        drive(scenario)
+    assert [
+        "http2.receive_response_headers.complete",
+        "http2.receive_response_body.started",
+        "http2.receive_response_body.complete",
+        "http2.response_closed.started",
+        "http2.response_closed.complete",
+    ] == told[-5:]
+
+    with HTTP2Server(answer) as server:
+
+        async def failing() -> None:
+            async with Wire(drive, http1=False, http2=True) as wire:
+                with pytest.raises(RemoteProtocolError):
+                    await wire.get(server.url, extensions=extensions)
+
+        drive(failing)
+    assert "http2.receive_response_body.failed" in told
 
 
 def test_what_fails_is_told(drive: Drive) -> None:
@@ -109,6 +165,40 @@ def test_a_callback_of_the_other_colour_is_refused(drive: Drive) -> None:
                 extensions = {"trace": plain_or_not if drive.blocking else plain}
                 with pytest.raises(TypeError, match="'trace' of a"):
                     await wire.get(server.url, extensions=extensions)
+                assert "0 active" in wire.pool
+
+        drive(scenario)
+
+
+def test_a_callback_that_raises_costs_the_connection_once(drive: Drive) -> None:
+    """
+    Whichever step it raises at: the slot is free afterwards, and the transport is usable.
+    """
+    with HTTPServer() as server:
+
+        async def scenario() -> None:
+            async with Wire(drive) as wire:
+                for last in range(1, 20):
+                    seen: list[str] = []
+
+                    def trace(
+                        name: str, info: dict[str, Any], seen: list[str] = seen, last: int = last
+                    ) -> None:
+                        seen.append(name)
+                        if len(seen) == last:
+                            raise ZeroDivisionError
+
+                    async def async_trace(name: str, info: dict[str, Any]) -> None:
+                        trace(name, info)
+
+                    extensions = {"trace": trace if drive.blocking else async_trace}
+                    try:
+                        await wire.get(server.url, extensions=extensions)
+                    except ZeroDivisionError:
+                        assert "0 active" in wire.pool
+                    else:
+                        break
+                    assert b"ok" == await wire.get(server.url)
                 assert "0 active" in wire.pool
 
         drive(scenario)
