@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from scallion.pipeline.errors import StreamClosed
 from scallion.pipeline.headers import Headers
 from scallion.pipeline.request import Request
 from scallion.pipeline.runtime import run
-from scallion.pipeline.streams import AsyncByteStream, SyncByteStream
 
+from .arriving import Arriving
 from .messages import END
 from .trace import Step, Trace
 
@@ -25,7 +24,7 @@ DRAIN_TIME = 0.05
 """What a body closed early may cost to save its connection: bytes still to come, and seconds."""
 
 
-class Body(SyncByteStream, AsyncByteStream):
+class Body(Arriving):
     """A body that is still arriving. Iterate it once, in the client's colour; it owns the connection.
 
     At its end the connection goes back to the pool; an error or an early close closes it.
@@ -110,13 +109,6 @@ class Body(SyncByteStream, AsyncByteStream):
         if connection is not None:
             connection._owner.release(connection, reusable=reusable)
 
-    def __iter__(self) -> Iterator[bytes]:
-        while chunk := run(self.receive()):
-            yield chunk
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _BodyIterator(self)
-
     def close(self) -> None:
         if self._connection is None or self._connection._runtime.blocking:
             run(self.aclose())
@@ -156,19 +148,3 @@ class Body(SyncByteStream, AsyncByteStream):
         connection, self._connection = self._connection, None
         if connection is not None:
             connection._owner.abandon(connection)
-
-
-class _BodyIterator:
-    __slots__ = ("_body",)
-
-    def __init__(self, body: Body) -> None:
-        self._body = body
-
-    def __aiter__(self) -> _BodyIterator:
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk = await self._body.receive()
-        if not chunk:
-            raise StopAsyncIteration
-        return chunk

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scallion.pipeline.request import Request
 from scallion.pipeline.runtime import run
-from scallion.pipeline.streams import AsyncByteStream, SyncByteStream
 
+from .arriving import Arriving
 from .http2_streams import GOODBYE
 from .messages import END
 from .trace import Step, Trace
@@ -31,7 +31,7 @@ class Connection(Protocol):
     def abandon(self, stream: Stream) -> None: ...
 
 
-class Body(SyncByteStream, AsyncByteStream):
+class Body(Arriving):
     """A body that is still arriving. Iterate it once, in the client's colour.
 
     What the server lets the request's own body wait for is sent while this is read. Closing it early resets
@@ -58,7 +58,7 @@ class Body(SyncByteStream, AsyncByteStream):
         self.trace: Trace | None = None
         self._told = False
 
-    def next_piece(self) -> Coroutine[Any, Any, bytes]:
+    def receive(self) -> Coroutine[Any, Any, bytes]:
         """To be awaited for the next piece, END at the end."""
         return self._receive() if self.trace is None else self._traced(self.trace)
 
@@ -100,13 +100,6 @@ class Body(SyncByteStream, AsyncByteStream):
             finally:
                 connection.give_back()
 
-    def __iter__(self) -> Iterator[bytes]:
-        while chunk := run(self.next_piece()):
-            yield chunk
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _BodyIterator(self)
-
     def close(self) -> None:
         run(self.aclose())
 
@@ -119,19 +112,3 @@ class Body(SyncByteStream, AsyncByteStream):
         connection = self._connection
         if connection is not None:
             connection.abandon(self.stream)
-
-
-class _BodyIterator:
-    __slots__ = ("_body",)
-
-    def __init__(self, body: Body) -> None:
-        self._body = body
-
-    def __aiter__(self) -> _BodyIterator:
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk = await self._body.next_piece()
-        if not chunk:
-            raise StopAsyncIteration
-        return chunk
