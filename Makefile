@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP = $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check -qq
-COVERAGE := 90
+COVERAGE := 95
 
 .PHONY: test demo lint types unit bench clean
 
