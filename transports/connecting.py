@@ -6,7 +6,6 @@ the call's deadline.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,13 +13,7 @@ from scallion.pipeline.errors import (
     ConnectError,
     ConnectTimeout,
     LocalProtocolError,
-    ProxyError,
-    ReadError,
-    ReadTimeout,
-    RemoteProtocolError,
     UnsupportedProtocol,
-    WriteError,
-    WriteTimeout,
 )
 from scallion.pipeline.request import Request
 from scallion.pipeline.runtime import Runtime
@@ -28,8 +21,8 @@ from scallion.pipeline.settings import Proxy
 
 from .deadlines import overdue, remaining
 from .http11 import HTTP11Connection, Owner
-from .messages import RawHeaders
 from .network.base import ByteChannel, Network, SocketOption
+from .proxy import open_tunnel, proxy_headers
 from .trace import step_of
 
 if TYPE_CHECKING:
@@ -149,7 +142,7 @@ class Connector:
             try:
                 by_proxy = proxy is not None and scheme not in TLS_SCHEMES
                 if proxy is not None and not by_proxy:
-                    await _tunnel(channel, proxy, host, port, clock)
+                    await open_tunnel(channel, proxy, host, port, clock.left)
                 if scheme in TLS_SCHEMES:
                     name = request.extensions.get("sni_hostname") or host.partition("%")[0]
                     context = await self._context(origin, runtime)
@@ -172,7 +165,7 @@ class Connector:
             carrier: Any = channel
             sharer: Any = owner
             return HTTP2Connection(carrier, runtime, origin, sharer)
-        extra = _proxy_headers(proxy) if by_proxy and proxy is not None else None
+        extra = proxy_headers(proxy) if by_proxy and proxy is not None else None
         return HTTP11Connection(
             channel, runtime, origin, owner, by_proxy=by_proxy, extra_headers=extra
         )
@@ -276,54 +269,10 @@ class _ConnectClock:
         return remaining(limit, self.request, self._runtime, "connecting")
 
 
-def _proxy_headers(proxy: Proxy) -> RawHeaders:
-    headers: RawHeaders = list(proxy.headers.raw)
-    if proxy.raw_auth is not None:
-        # RFC 7617: Basic.
-        token = base64.b64encode(b":".join(proxy.raw_auth))
-        headers.append((b"Proxy-Authorization", b"Basic " + token))
-    return headers
-
-
 def _chose_http2(channel: ByteChannel) -> bool:
     """Whether the server chose HTTP/2 in the TLS handshake (RFC 7301)."""
     tls = channel.info("ssl_object")
     return tls is not None and tls.selected_alpn_protocol() == "h2"
-
-
-async def _tunnel(
-    channel: ByteChannel, proxy: Proxy, host: str, port: int, clock: _ConnectClock
-) -> None:
-    """Ask the proxy for a tunnel (RFC 9110 section 9.3.6)."""
-    authority = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode("ascii")
-    from .codec import H11Codec
-
-    codec = H11Codec()
-    headers = [(b"Host", authority), (b"Accept", b"*/*"), *_proxy_headers(proxy)]
-    try:
-        await channel.write(codec.start(b"CONNECT", authority, headers, b""), clock.left())
-        while (head := codec.head()) is None:
-            codec.feed(await channel.read(16 * 1024, clock.left()))
-    except (ReadTimeout, WriteTimeout) as error:
-        raise ConnectTimeout(
-            f"The proxy {proxy.url} opened no tunnel to {host}:{port} in time: {error}"
-        ) from error
-    except (ReadError, RemoteProtocolError, WriteError) as error:
-        raise ProxyError(
-            f"The proxy {proxy.url} broke off the tunnel to {host}:{port}: {error}"
-        ) from error
-    if head.status == 407:
-        raise ProxyError(
-            f"407 {head.reason.decode('latin-1')}: the proxy {proxy.url} wants a login: "
-            "give it as Proxy(url, auth=(user, password))"
-        )
-    if not 200 <= head.status < 300:
-        raise ProxyError(
-            f"{head.status} {head.reason.decode('latin-1')}: the proxy {proxy.url} refused the tunnel to {host}:{port}"
-        )
-    if codec.leftover():
-        # The server speaks second in TLS, so these are the proxy's own words.
-        raise ProxyError(f"The proxy {proxy.url} spoke into the tunnel to {host}:{port}")
 
 
 def _no_scheme(scheme: str) -> str:

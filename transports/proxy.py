@@ -1,0 +1,79 @@
+"""Proxies (RFC 9112 section 3.2.2, RFC 9110 section 9.3.6): what they are told, and how a tunnel is opened through one.
+
+A request for http goes to the proxy as it is, naming its whole URL; one for https goes through a tunnel, of whose
+contents the proxy sees nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+
+from scallion.pipeline.errors import (
+    ConnectTimeout,
+    ProxyError,
+    ReadError,
+    ReadTimeout,
+    RemoteProtocolError,
+    WriteError,
+    WriteTimeout,
+)
+from scallion.pipeline.settings import Proxy
+
+from .messages import RawHeaders
+from .network.base import ByteChannel
+
+__all__ = ["open_tunnel", "proxy_headers"]
+
+
+def proxy_headers(proxy: Proxy) -> RawHeaders:
+    """What the proxy is told with each request, and the origin never: its own headers, and the login."""
+    headers: RawHeaders = list(proxy.headers.raw)
+    if proxy.raw_auth is not None:
+        # RFC 7617: Basic.
+        token = base64.b64encode(b":".join(proxy.raw_auth))
+        headers.append((b"Proxy-Authorization", b"Basic " + token))
+    return headers
+
+
+async def open_tunnel(
+    channel: ByteChannel, proxy: Proxy, host: str, port: int, left: Callable[[], float | None]
+) -> None:
+    """Ask the proxy for a tunnel (RFC 9110 section 9.3.6).
+
+    Args:
+        left: Tells how many seconds a step may take; None for any.
+
+    Raises:
+        ConnectTimeout: the proxy did not answer in time.
+        ProxyError: it refused, wants a login, or hung up.
+    """
+    authority = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode("ascii")
+    from .codec import H11Codec
+
+    codec = H11Codec()
+    headers = [(b"Host", authority), (b"Accept", b"*/*"), *proxy_headers(proxy)]
+    try:
+        await channel.write(codec.start(b"CONNECT", authority, headers, b""), left())
+        while (head := codec.head()) is None:
+            codec.feed(await channel.read(16 * 1024, left()))
+    except (ReadTimeout, WriteTimeout) as error:
+        raise ConnectTimeout(
+            f"The proxy {proxy.url} opened no tunnel to {host}:{port} in time: {error}"
+        ) from error
+    except (ReadError, RemoteProtocolError, WriteError) as error:
+        raise ProxyError(
+            f"The proxy {proxy.url} broke off the tunnel to {host}:{port}: {error}"
+        ) from error
+    if head.status == 407:
+        raise ProxyError(
+            f"407 {head.reason.decode('latin-1')}: the proxy {proxy.url} wants a login: "
+            "give it as Proxy(url, auth=(user, password))"
+        )
+    if not 200 <= head.status < 300:
+        raise ProxyError(
+            f"{head.status} {head.reason.decode('latin-1')}: the proxy {proxy.url} refused the tunnel to {host}:{port}"
+        )
+    if codec.leftover():
+        # The server speaks second in TLS, so these are the proxy's own words.
+        raise ProxyError(f"The proxy {proxy.url} spoke into the tunnel to {host}:{port}")
