@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -28,23 +28,6 @@ from support.channels import (
     echo,
     read_exactly,
 )
-
-
-@pytest.fixture(params=["sync", "asyncio", "uvloop", "trio"])
-def play(request: pytest.FixtureRequest) -> Loop:
-    return Loop(request.param)
-
-
-@pytest.fixture(params=["asyncio", "uvloop", "trio"])
-def play_async(request: pytest.FixtureRequest) -> Loop:
-    return Loop(request.param)
-
-
-@pytest.fixture
-def serve() -> Iterator[Servers]:
-    servers = Servers()
-    yield servers
-    servers.close()
 
 
 def test_what_is_written_can_be_read_back(play: Loop, serve: Servers) -> None:

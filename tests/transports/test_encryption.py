@@ -6,7 +6,6 @@ import select
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -36,28 +35,6 @@ from support.channels import (
     reset_when_spoken_to,
     until_closed,
 )
-
-
-@pytest.fixture(params=["sync", "asyncio", "uvloop", "trio"])
-def play(request: pytest.FixtureRequest) -> Loop:
-    return Loop(request.param)
-
-
-@pytest.fixture(params=["asyncio", "uvloop", "trio"])
-def play_async(request: pytest.FixtureRequest) -> Loop:
-    return Loop(request.param)
-
-
-@pytest.fixture
-def serve() -> Iterator[Servers]:
-    servers = Servers()
-    yield servers
-    servers.close()
-
-
-@pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    return trustme.CA()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import socket
 import threading
-from collections.abc import Iterator
 
 import pytest
 import trio
@@ -31,23 +30,6 @@ from support.channels import (
     read_exactly,
     until_closed,
 )
-
-
-@pytest.fixture(params=["sync", "asyncio", "uvloop", "trio"])
-def play(request: pytest.FixtureRequest) -> Loop:
-    return Loop(request.param)
-
-
-@pytest.fixture(params=["asyncio", "uvloop", "trio"])
-def play_async(request: pytest.FixtureRequest) -> Loop:
-    return Loop(request.param)
-
-
-@pytest.fixture
-def serve() -> Iterator[Servers]:
-    servers = Servers()
-    yield servers
-    servers.close()
 
 
 def test_a_closed_channel_refuses_everything(play: Loop, serve: Servers) -> None:

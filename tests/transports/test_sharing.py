@@ -37,11 +37,6 @@ def knowing(drive: Drive, **settings: Any) -> Wire:
     return Wire(drive, http1=False, http2=True, **settings)
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
 @pytest.fixture
 def client_tls(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.create_default_context()

@@ -21,11 +21,6 @@ HTTP1 = ("http/1.1",)
 HTTP2 = ("h2", "http/1.1")
 
 
-@pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
 @pytest.fixture
 def bundle(authority: trustme.CA, tmp_path: Path) -> str:
     """A file that trusts one authority."""
