@@ -110,6 +110,7 @@ class BearerAuth(Auth):
         self._fetches: dict[Hashable, _Fetch] = {}
 
     def around(self, request: Request, call_next: Next) -> Awaitable[Response]:
+        """Send with a token that is valid; after a 401 once more, with a fresh one."""
         if self._provider is None:
             request.headers["Authorization"] = self._fixed
             return call_next(request)

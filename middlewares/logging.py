@@ -15,10 +15,9 @@ from typing import Any
 from scallion.pipeline.headers import Headers
 from scallion.pipeline.layer import Layer
 from scallion.pipeline.onion import Next
+from scallion.pipeline.redaction import SECRET_NAMES, redact_url, secret_names
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
-
-from .redaction import SECRET_NAMES, redact_url, secret_names
 
 __all__ = ["Logging"]
 

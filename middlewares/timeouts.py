@@ -14,10 +14,9 @@ from typing import Any, ClassVar
 from scallion.pipeline.errors import AttemptTimeout, TotalTimeout
 from scallion.pipeline.layer import Layer
 from scallion.pipeline.onion import Next
+from scallion.pipeline.redaction import redact_value
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
-
-from .redaction import redact_value
 
 __all__ = ["AttemptTimeouts", "AttemptTimeoutsOption", "Deadlines", "DeadlinesOption"]
 
@@ -97,7 +96,8 @@ class Deadlines(Layer):
 
     Raises:
         ValueError: `total` is not a positive number.
-        TotalTimeout: from a call, with the seconds and what was under way last.
+        TotalTimeout: from a call; its message or a note tells the seconds and what was under way last. From
+            reading the body: what was being read.
 
     Order: outside everything that may wait or send again. Inside retries it would bound one attempt.
     """

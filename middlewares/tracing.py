@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from scallion.pipeline.layer import Layer
 from scallion.pipeline.onion import Next
+from scallion.pipeline.redaction import SECRET_NAMES, redact_url, redact_value, secret_names
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 
-from .redaction import SECRET_NAMES, redact_url, redact_value, secret_names
 from .retry_state import attempt_of
 
 if TYPE_CHECKING:

@@ -223,9 +223,9 @@ class Response(ResponseBody):
         if 200 <= status <= 299:
             return self
         kind = _KINDS.get(status // 100, "Invalid status code")
-        message = f"{kind} '{status} {self.reason_phrase}' for url '{_without_password(str(request.url))}'\n"
+        message = f"{kind} '{status} {self.reason_phrase}' for url '{_shown(str(request.url))}'\n"
         if self.has_redirect_location:
-            message += f"Redirect location: '{_without_password(self.headers['location'])}'\n"
+            message += f"Redirect location: '{_shown(self.headers['location'])}'\n"
         message += f"For more information check: https://developer.mozilla.org/en-US/docs/Web/HTTP/Status/{status}"
         raise HTTPStatusError(message, request=request, response=self)
 
@@ -314,6 +314,13 @@ class Response(ResponseBody):
             ValueError: the body is no JSON (`json.JSONDecodeError`), or no Unicode.
         """
         return loads(self.content, **kwargs)
+
+
+def _shown(url: str) -> str:
+    """A URL as a message may show it: no password, no secret parameter."""
+    from .redaction import redact_query
+
+    return redact_query(_without_password(url))
 
 
 def _without_password(url: str) -> str:

@@ -218,7 +218,8 @@ class Proxy:
         url = URL(url)
         if url.scheme not in ("http", "https", "socks5", "socks5h"):
             raise ValueError(
-                f"Unknown scheme for proxy URL {url!r}: expected http, https, socks5 or socks5h, "
+                # Not quoted: what stands where the scheme should be may be a name and a password.
+                "Unknown scheme for proxy URL: expected http, https, socks5 or socks5h, "
                 "for example Proxy('http://localhost:3128')"
             )
         if url.username or url.password:

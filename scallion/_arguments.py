@@ -61,7 +61,7 @@ def refuse_for_lack(
     installed: frozenset[str], auth: Auth | None, request: Request, *, follow: bool
 ) -> None:
     """Raise UnknownOption if a layer is missing that an argument, or the URL, speaks to."""
-    # Cases: no Authentication, by argument or by URL; no Redirects.
+    # Cases: no Authentication, by argument or by URL; no Redirects; no Deadlines.
     layer = spelling = ""
     if "scallion.Authentication" not in installed:
         layer = "Authentication"
@@ -71,6 +71,9 @@ def refuse_for_lack(
             spelling = "A user or password in the URL"
     if not spelling and follow and "scallion.Redirects" not in installed:
         layer, spelling = "Redirects", "follow_redirects="
+    timeout = request.extensions.get("timeout") or {}
+    if not spelling and timeout.get("total") is not None and "scallion.Deadlines" not in installed:
+        layer, spelling = "Deadlines", "Timeout(total=...)"
     if spelling:
         raise UnknownOption(
             f"{spelling} needs the layer {layer}, which this client's pipeline does not have: install {layer}()"

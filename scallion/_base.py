@@ -59,7 +59,7 @@ __all__ = ["BaseClient", "ClientState"]
 USER_AGENT = f"python-scallion/{__version__}"
 
 # The options that arguments of a call stand for.
-_ARGUMENTS = frozenset({"scallion.Authentication", "scallion.Redirects"})
+_ARGUMENTS = frozenset({"scallion.Authentication", "scallion.Deadlines", "scallion.Redirects"})
 
 
 class ClientState(enum.Enum):
@@ -251,6 +251,10 @@ class BaseClient:
     ) -> None:
         """What the client says about redirects; where it says nothing, its pipeline does."""
         layer = pipeline.find(Redirects)
+        if layer is None and max_redirects != DEFAULT_MAX_REDIRECTS:
+            raise UnknownOption(
+                "max_redirects= needs the layer Redirects, which this pipeline does not have"
+            )
         self._redirects = (False, max_redirects) if layer is None else (layer.follow, layer.limit)
         follow, limit = self._redirects
         self.follow_redirects = follow if follow_redirects is None else follow_redirects

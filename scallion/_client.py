@@ -1,4 +1,7 @@
-"""`Client`: the blocking face. It lays a call out, sends it through the onion, and reads the response."""
+"""`Client`: the blocking face. It lays a call out, sends it through the onion, and reads the response.
+
+It is long because each verb writes its signature out, as editors and type checkers want it; the logic is elsewhere.
+"""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def _log(request: Request, response: Response) -> None:
         logger = logging.getLogger("scallion")
         _info, _enabled = logger.info, logger.isEnabledFor
     if _enabled(20):
-        from scallion.middlewares.redaction import redact_url
+        from scallion.pipeline.redaction import redact_url
 
         assert _info is not None
         _info(

@@ -381,3 +381,47 @@ def test_what_is_refused_leaves_the_client_usable(face: Face) -> None:
         return statuses
 
     assert [200] * len(CALLS) == face(scenario, ok)
+
+
+def test_a_total_without_its_layer_is_refused(face: Face) -> None:
+    """
+    A limit that nobody would keep is not taken.
+    """
+
+    async def scenario(client: Driven) -> None:
+        with pytest.raises(scallion.UnknownOption, match="needs the layer Deadlines"):
+            await client.get("http://a/", timeout=scallion.Timeout(5, total=1))
+        assert 200 == (await client.get("http://a/")).status_code
+
+    face(scenario, lambda request: Response(200), pipeline=scallion.Pipeline())
+
+
+def test_max_redirects_without_its_layer_is_refused() -> None:
+    """
+    Like `follow_redirects=` and `auth=`.
+    """
+    with pytest.raises(scallion.UnknownOption, match="needs the layer Redirects"):
+        scallion.Client(pipeline=scallion.Pipeline(), max_redirects=3)
+
+
+def test_a_proxy_without_a_scheme_keeps_its_password() -> None:
+    """
+    What stands before the colon is a user's name then, and not a scheme.
+    """
+    with pytest.raises(ValueError, match="Unknown scheme for proxy URL") as caught:
+        scallion.Client(proxy="user:hunter2@proxy:3128")
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_status_error_shows_no_secret_parameter() -> None:
+    """
+    Neither of the request's URL nor of the Location.
+    """
+    request = Request("GET", "http://h/?access_token=hunter2&page=2")
+    response = Response(302, headers={"Location": "/x?token=hunter2"}, request=request)
+    with pytest.raises(scallion.HTTPStatusError) as caught:
+        response.raise_for_status()
+
+    assert "hunter2" not in str(caught.value)
+    assert "page=2" in str(caught.value)

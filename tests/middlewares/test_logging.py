@@ -13,11 +13,11 @@ import structlog
 from structlog.testing import CapturingLogger, LogCapture
 
 from scallion.middlewares.logging import Logging
-from scallion.middlewares.redaction import SECRET_NAMES
 from scallion.middlewares.redirects import Redirects
 from scallion.middlewares.retries import FullJitter, Retries
 from scallion.pipeline.errors import ConnectError
 from scallion.pipeline.onion import Next
+from scallion.pipeline.redaction import SECRET_NAMES
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 from support.colours import Drive

@@ -13,12 +13,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
 
-from scallion.middlewares.redaction import SECRET_NAMES
 from scallion.middlewares.redirects import Redirects
 from scallion.middlewares.retries import FullJitter, Retries
 from scallion.middlewares.tracing import AttemptTracing, Tracing
 from scallion.pipeline.errors import ConnectError, ReadError
 from scallion.pipeline.onion import Next
+from scallion.pipeline.redaction import SECRET_NAMES
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 from support.colours import Drive

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scallion.middlewares.redaction import (
+from scallion.pipeline.redaction import (
     SECRET_NAMES,
     redact_url,
     redact_value,

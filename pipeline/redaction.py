@@ -1,6 +1,6 @@
 """URLs as they may be shown: without credentials, without the values of secret query parameters.
 
-Tracing and logging share it. The words put in their place, and the first names of the list, are
+Tracing, logging and errors share it. The words put in their place, and the first names of the list, are
 OpenTelemetry's (HTTP semantic conventions, `url.full`).
 """
 
@@ -10,10 +10,10 @@ import re
 from collections.abc import Container, Iterable
 from functools import lru_cache
 
-from scallion.pipeline.percent import unescape_form
-from scallion.pipeline.urls import URL
+from .percent import unescape_form
+from .urls import URL
 
-__all__ = ["SECRET_NAMES", "redact_url", "redact_value", "secret_names"]
+__all__ = ["SECRET_NAMES", "redact_query", "redact_url", "redact_value", "secret_names"]
 
 REDACTED = "REDACTED"
 
@@ -75,6 +75,11 @@ def redact_url(url: URL | str, secrets: Container[str] = SECRET_NAMES) -> str:
     text = str(url)
     if "@" in text:
         text = _USERINFO.sub(rf"\1{REDACTED}:{REDACTED}@", text, count=1)
+    return redact_query(text, secrets)
+
+
+def redact_query(text: str, secrets: Container[str] = SECRET_NAMES) -> str:
+    """The text of a URL with its secret parameters replaced, and nothing else."""
     if "=" in text:
         pieces = _SEPARATOR.split(text)
         if len(pieces) > 1:
