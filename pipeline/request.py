@@ -13,8 +13,6 @@ from .streams import AsyncByteStream, ByteStream, SyncByteStream
 from .urls import URL
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from .types import (
         CookieTypes,
         HeaderTypes,
@@ -119,31 +117,6 @@ class Request:
         self._add_headers(defaults)
         if isinstance(self.stream, ByteStream):
             self._content = b"".join(self.stream)
-
-    @classmethod
-    def _prepared(
-        cls,
-        method: str,
-        url: URL,
-        headers: Headers,
-        stream: SyncByteStream | AsyncByteStream,
-        content: bytes | None,
-        extensions: dict[str, Any],
-    ) -> Self:
-        """A request of parts that are right already: nothing is checked, copied or added.
-
-        Args:
-            content: The bytes of `stream`, or None if they have not been read.
-        """
-        self = cls.__new__(cls)
-        self.method = method
-        self.url = url
-        self.headers = headers
-        self.stream = stream
-        self.extensions = extensions
-        if content is not None:
-            self._content = content
-        return self
 
     @property
     def content(self) -> bytes:

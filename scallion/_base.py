@@ -309,7 +309,7 @@ class BaseClient:
             options.update(extensions)
         return Request(
             method,
-            merge_base(self._base_url, url),
+            self._merge_url(url),
             params=QueryParams(self._params).merge(params) if params or self._params else params,
             headers=self._merge_headers(headers),
             cookies=self._merge_cookies(cookies),

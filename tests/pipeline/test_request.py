@@ -382,26 +382,6 @@ class TestForLayers:
         assert first.observers is second.observers
         assert first.extensions is second.extensions
 
-    def test_prepared_takes_everything_as_it_is(self) -> None:
-        url, headers, stream, extensions = URL("https://a"), Headers(), ByteStream(b"x"), {"a": 1}
-
-        request = Request._prepared("GET", url, headers, stream, b"x", extensions)
-
-        assert "GET" == request.method
-        assert url is request.url
-        assert headers is request.headers
-        assert stream is request.stream
-        assert extensions is request.extensions
-        assert b"x" == request.content
-        assert request.deadline is None
-
-    def test_prepared_may_be_unread(self) -> None:
-        request = Request._prepared("GET", URL("https://a"), Headers(), ByteStream(b"x"), None, {})
-
-        with pytest.raises(RequestNotRead):
-            _ = request.content
-        assert b"x" == request.read()
-
 
 class TestRepr:
     def test_method_and_url(self) -> None:
