@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from scallion.pipeline.lazy import exports
 
 if TYPE_CHECKING:
+    from .asgi import ASGITransport as ASGITransport
     from .base import AsyncBaseTransport as AsyncBaseTransport
     from .base import BaseTransport as BaseTransport
     from .http import AsyncHTTPTransport as AsyncHTTPTransport
@@ -14,14 +15,17 @@ if TYPE_CHECKING:
     from .mock import MockTransport as MockTransport
     from .pool import PoolStats as PoolStats
     from .tls import create_ssl_context as create_ssl_context
+    from .wsgi import WSGITransport as WSGITransport
 
 __all__, __getattr__ = exports(
     __name__,
     {
+        "asgi": "ASGITransport",
         "base": "AsyncBaseTransport BaseTransport",
         "http": "AsyncHTTPTransport HTTPTransport",
         "mock": "MockTransport",
         "pool": "PoolStats",
         "tls": "create_ssl_context",
+        "wsgi": "WSGITransport",
     },
 )

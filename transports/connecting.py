@@ -6,6 +6,7 @@ the call's deadline.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,7 +24,7 @@ from .deadlines import overdue, remaining
 from .http11 import HTTP11Connection, Owner
 from .network.base import ByteChannel, Network, SocketOption
 from .proxy import open_tunnel, proxy_headers
-from .trace import step_of
+from .trace import Trace, step_of
 
 if TYPE_CHECKING:
     import ssl
@@ -77,6 +78,11 @@ class Connector:
         self._socket_options = socket_options
         self._http1 = http1
         self._http2 = http2
+        # A plain transport loads its authorities when it first needs them; what can be wrong is wrong at once.
+        if verify is not True or cert or (trust_env and os.environ.get("SSL_CERT_FILE")):
+            from .tls import check_files
+
+            check_files(verify, cert, trust_env, self._alpn(http2=http2))
 
     def may_speak_http2(self, origin: Origin) -> bool:
         """Whether a connection to `origin` may turn out to be one."""
@@ -101,7 +107,13 @@ class Connector:
             raise LocalProtocolError(f"The URL {request.url!r} has no host", request=request)
         # A connection whose certificate was checked for one name is none for another.
         name = request.extensions.get("sni_hostname")
-        return (*origin, name) if name else origin
+        if not name:
+            return origin
+        if not isinstance(name, (str, bytes)):
+            raise TypeError(
+                f"The request extension 'sni_hostname' is a str or bytes, not {type(name).__name__}"
+            )
+        return (*origin, name if isinstance(name, str) else name.decode("ascii"))
 
     async def open(
         self, request: Request, origin: Origin, network: Network, runtime: Runtime, owner: Owner
@@ -126,7 +138,10 @@ class Connector:
                     raise
                 if request.observers:
                     request.note("connection.retry", wait=wait, reason=str(error))
-                await runtime.sleep(wait)
+                limit = (request.extensions.get("timeout") or {}).get("connect")
+                details = self._target(origin[1], origin[2], limit)
+                async with step_of(request, runtime, "connection.retry", details):
+                    await runtime.sleep(wait)
 
     async def _open(
         self, request: Request, origin: Origin, network: Network, runtime: Runtime, owner: Owner
@@ -142,11 +157,13 @@ class Connector:
             try:
                 by_proxy = proxy is not None and scheme not in TLS_SCHEMES
                 if proxy is not None and not by_proxy:
-                    await open_tunnel(channel, proxy, host, port, clock.left)
+                    trace = Trace.of(request, runtime, "http11")
+                    await open_tunnel(channel, proxy, host, port, clock.left, trace)
                 if scheme in TLS_SCHEMES:
-                    name = request.extensions.get("sni_hostname") or host.partition("%")[0]
+                    name = origin[3] if len(origin) == 4 else host.partition("%")[0]
                     context = await self._context(origin, runtime)
-                    channel = await _encrypted(channel, context, name, clock, runtime)
+                    part = "connection" if proxy is None else "proxy"
+                    channel = await _encrypted(channel, context, name, clock, runtime, part)
             except BaseException:
                 channel.close()
                 raise
@@ -176,31 +193,38 @@ class Connector:
         if self._uds is None:
             return await self._connect_tcp(network, host, port, clock, runtime)
         limit = clock.left()
-        details = {"path": self._uds, "timeout": limit, "socket_options": self._socket_options}
+        options = self._socket_options
+        details = {"path": self._uds, "timeout": limit, "socket_options": options or None}
         async with step_of(
             clock.request, runtime, "connection.connect_unix_socket", details
         ) as step:
-            channel = await network.connect_unix(self._uds, limit, self._socket_options)
-            step.returned = channel
+            channel = await network.connect_unix(self._uds, limit, options)
+            if step.told:
+                step.returned = _stream_over(channel, runtime)
         return channel
 
     async def _connect_tcp(
         self, network: Network, host: str, port: int, clock: _ConnectClock, runtime: Runtime
     ) -> ByteChannel:
         limit = clock.left()
-        details = {
-            "host": host,
-            "port": port,
-            "local_address": self._local_address,
-            "timeout": limit,
-            "socket_options": self._socket_options,
-        }
+        details = self._target(host, port, limit)
         async with step_of(clock.request, runtime, "connection.connect_tcp", details) as step:
             channel = await network.connect_tcp(
                 host, port, limit, self._local_address, self._socket_options
             )
-            step.returned = channel
+            if step.told:
+                step.returned = _stream_over(channel, runtime)
         return channel
+
+    def _target(self, host: str, port: int, limit: float | None) -> dict[str, Any]:
+        """What a trace is told of a connection to be."""
+        return {
+            "host": host,
+            "port": port,
+            "local_address": self._local_address,
+            "timeout": limit,
+            "socket_options": self._socket_options or None,
+        }
 
     async def _reach_proxy(
         self, network: Network, proxy: Proxy, clock: _ConnectClock, runtime: Runtime
@@ -224,9 +248,7 @@ class Connector:
 
     async def _context(self, origin: Origin, runtime: Runtime) -> ssl.SSLContext:
         """The TLS settings: made once, off the event loop, as reading the authorities takes 20 ms."""
-        alpn: tuple[str, ...] = ("http/1.1",)
-        if self.may_speak_http2(origin):
-            alpn = ("h2", "http/1.1") if self._http1 else ("h2",)
+        alpn = self._alpn(http2=self.may_speak_http2(origin))
         context = self._contexts.get(alpn)
         if context is None:
             from .tls import default_ssl_context
@@ -237,6 +259,12 @@ class Connector:
             self._contexts[alpn] = context
         return context
 
+    def _alpn(self, *, http2: bool) -> tuple[str, ...]:
+        """The protocols to offer, best first."""
+        if not http2:
+            return ("http/1.1",)
+        return ("h2", "http/1.1") if self._http1 else ("h2",)
+
 
 async def _encrypted(
     channel: ByteChannel,
@@ -244,13 +272,21 @@ async def _encrypted(
     name: str | None,
     clock: _ConnectClock,
     runtime: Runtime,
+    part: str = "connection",
 ) -> ByteChannel:
     limit = clock.left()
     details = {"ssl_context": context, "server_hostname": name, "timeout": limit}
-    async with step_of(clock.request, runtime, "connection.start_tls", details) as step:
+    async with step_of(clock.request, runtime, f"{part}.start_tls", details) as step:
         channel = await channel.start_tls(context, name, limit)
-        step.returned = channel
+        if step.told:
+            step.returned = _stream_over(channel, runtime)
     return channel
+
+
+def _stream_over(channel: ByteChannel, runtime: Runtime) -> Any:
+    from .network_stream import stream_over
+
+    return stream_over(channel, runtime)
 
 
 class _ConnectClock:

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Hashable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
 from scallion.pipeline.errors import (
@@ -211,6 +211,29 @@ def _core(*, http2: bool) -> type[Core]:
     return SharingCore
 
 
+class Sender(Protocol):
+    """Sends in the core's stead."""
+
+    def handle_request(self, request: Request) -> Response: ...
+
+    async def handle_async_request(self, request: Request) -> Response: ...
+
+
+class StandIn:
+    """What makes transports look like httpx's from inside, while scallion stands in for it: `scallion.compat`."""
+
+    def pool(self, transport: _Settings) -> object:
+        """What `transport._pool` is; None for the transport's own."""
+        raise NotImplementedError
+
+    def patched_pool(self, transport: _Settings) -> Sender | None:
+        """What sends instead of the core, as somebody patched it; None for nothing."""
+        raise NotImplementedError
+
+
+stand_in: StandIn | None = None
+
+
 class _Settings:
     """What both colours are constructed with."""
 
@@ -257,6 +280,11 @@ class _Settings:
         """How many connections are active, idle and waited for."""
         raise NotImplementedError
 
+    @property
+    def _pool(self) -> object:
+        """For tools that look at what httpx has there."""
+        return (None if stand_in is None else stand_in.pool(self)) or self.pool
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.pool!r}>"
 
@@ -293,6 +321,8 @@ class HTTPTransport(_Settings, BaseTransport):
                 "Attempted to send an async request with a sync Client instance: its body is an async iterator; "
                 "give bytes or a plain iterator"
             )
+        if stand_in is not None and (pool := stand_in.patched_pool(self)) is not None:
+            return pool.handle_request(request)
         return run(self._core.handle(request))
 
     def close(self) -> None:
@@ -337,6 +367,8 @@ class AsyncHTTPTransport(_Settings, AsyncBaseTransport):
                 "Attempted to send an sync request with an AsyncClient instance: its body is a plain iterator or "
                 "file; give bytes or an async iterator"
             )
+        if stand_in is not None and (pool := stand_in.patched_pool(self)) is not None:
+            return await pool.handle_async_request(request)
         return await self._core.handle(request)
 
     @property

@@ -31,9 +31,9 @@ from scallion.pipeline.streams import AsyncByteStream, ByteStream, SyncByteStrea
 from .deadlines import overdue, remaining
 from .fast_lane import FastLane
 from .http11_body import Body
-from .messages import Head, RawHeaders
+from .messages import Head, RawHeaders, given_target
 from .network.base import ByteChannel
-from .trace import Step, Trace
+from .trace import Step, Trace, debugging, tell_closed
 
 __all__ = ["HTTP11Connection", "Owner"]
 
@@ -83,6 +83,7 @@ class HTTP11Connection:
         self._codec = FastLane()
         # Whether a part of a request was not sent: what is sent next would be taken for it.
         self._unfinished = False
+        self._closed = False
         self._stream: Any = None
 
     def stale(self) -> bool:
@@ -91,9 +92,16 @@ class HTTP11Connection:
 
     def close(self) -> None:
         self.channel.close()
+        self._tell_closed()
 
     async def aclose(self) -> None:
         await self.channel.aclose()
+        self._tell_closed()
+
+    def _tell_closed(self) -> None:
+        if not self._closed:
+            self._closed = True
+            tell_closed(self.key)
 
     @property
     def untouched(self) -> bool:
@@ -108,8 +116,8 @@ class HTTP11Connection:
         """
         self.exchanges += 1
         timeout = request.extensions.get("timeout") or {}
-        if "trace" in request.extensions:
-            return await self._traced(request, timeout)
+        if "trace" in request.extensions or debugging("http11"):
+            return await self._told(request, timeout)
         head, whole = await self._send_head(request, timeout)
         if head is None and not whole:
             head = await self._send_body(request, timeout)
@@ -121,9 +129,19 @@ class HTTP11Connection:
             self._owner.release(self, reusable=self._reusable())
         return response
 
-    async def _traced(self, request: Request, timeout: dict[str, float | None]) -> Response:
+    async def _told(self, request: Request, timeout: dict[str, float | None]) -> Response:
         """The same, told step by step."""
-        trace = Trace.of(request, self._runtime)
+        trace = Trace.of(request, self._runtime, "http11")
+        try:
+            return await self._traced(request, timeout, trace)
+        except Exception:
+            async with Step(trace, "http11.response_closed", {}):
+                """What is left to do is the owner's."""
+            raise
+
+    async def _traced(
+        self, request: Request, timeout: dict[str, float | None], trace: Trace | None
+    ) -> Response:
         details = {"request": request}
         async with Step(trace, "http11.send_request_headers", details):
             head, whole = await self._send_head(request, timeout)
@@ -278,7 +296,7 @@ class HTTP11Connection:
     def _target(self, request: Request) -> bytes:
         target = request.extensions.get("target")
         if target is not None:
-            return target if isinstance(target, bytes) else str(target).encode("utf-8")
+            return given_target(target)
         url = request.url
         if self.by_proxy:
             return b"%s://%s%s" % (url.raw_scheme, url.host_header, url.target)
@@ -357,8 +375,7 @@ class HTTP11Connection:
     def network_stream(self) -> Any:
         """What `response.extensions["network_stream"]` gives: made once a connection."""
         if self._stream is None:
-            from .network_stream import AsyncNetworkStream, NetworkStream
+            from .network_stream import stream_over
 
-            kind = NetworkStream if self._runtime.blocking else AsyncNetworkStream
-            self._stream = kind(self.channel)
+            self._stream = stream_over(self.channel, self._runtime)
         return self._stream

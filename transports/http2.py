@@ -34,7 +34,7 @@ from .http2_codec import LAST_STREAM_ID, STREAM_WINDOW, content_length, redacted
 from .http2_link import READ_SIZE
 from .http2_streams import GOODBYE, Brief, Limits, Stream, Unprocessed, Upload
 from .messages import END, RawHeaders
-from .trace import Step, Trace
+from .trace import Step, Trace, debugging, tell_closed
 
 if TYPE_CHECKING:
     from .network.base import Carrier
@@ -100,13 +100,15 @@ class HTTP2Connection(Arrivals):
 
     def close(self) -> None:
         """Release the socket at once. Whoever uses the connection learns it by reading."""
-        self._closed = True
+        closed, self._closed = self._closed, True
         self.channel.close()
+        if not closed:
+            tell_closed(self.key)
 
     async def aclose(self) -> None:
         """Say goodbye, and close."""
         with self._lock:
-            self._closed = True
+            closed, self._closed = self._closed, True
             try:
                 self._codec.close_connection()
             except H2Error:
@@ -117,6 +119,8 @@ class HTTP2Connection(Arrivals):
             pass
         finally:
             await self.channel.aclose()
+            if not closed:
+                tell_closed(self.key)
 
     def _changed(self) -> None:
         self._owner.changed(self)
@@ -134,7 +138,8 @@ class HTTP2Connection(Arrivals):
         fields = request_fields(request)
         upload = Upload(request, content_length(fields), self._runtime)
         stream = self._begin(request, fields, upload)
-        trace = Trace.of(request, self._runtime) if "trace" in request.extensions else None
+        told = "trace" in request.extensions or debugging("http2")
+        trace = Trace.of(request, self._runtime, "http2") if told else None
         try:
             if trace is not None:
                 await self._traced(trace, stream, upload, request, timeout)
@@ -154,11 +159,15 @@ class HTTP2Connection(Arrivals):
                 await upload.close()
             if trace is not None and ended:
                 await self._tell_body(trace, stream, request)
-        except BaseException:
+        except BaseException as error:
             try:
-                await self.leave(stream, 0.0)
+                if trace is not None and isinstance(error, Exception):
+                    await self._tell_closing(trace, stream)
             finally:
-                await upload.close()
+                try:
+                    await self.leave(stream, 0.0)
+                finally:
+                    await upload.close()
             raise
         if ended:
             await self.leave(stream, GOODBYE)
@@ -207,8 +216,11 @@ class HTTP2Connection(Arrivals):
         details = {"request": request, "stream_id": stream.id}
         async with Step(trace, "http2.receive_response_body", details):
             """It is all here already."""
+        await self._tell_closing(trace, stream)
+
+    async def _tell_closing(self, trace: Trace, stream: Stream) -> None:
         async with Step(trace, "http2.response_closed", {"stream_id": stream.id}):
-            """And nothing is left to close."""
+            """Nothing is left to close, or it follows."""
 
     def _begin(self, request: Request, fields: RawHeaders, upload: Upload) -> Stream:
         """Open a stream, and hand the codec the head and what it may send of the body."""
@@ -272,10 +284,9 @@ class HTTP2Connection(Arrivals):
     def network_stream(self) -> Any:
         """What `response.extensions["network_stream"]` gives: made once a connection."""
         if self._network_stream is None:
-            from .network_stream import AsyncNetworkStream, NetworkStream
+            from .network_stream import stream_over
 
-            kind = NetworkStream if self._runtime.blocking else AsyncNetworkStream
-            self._network_stream = kind(self.channel)
+            self._network_stream = stream_over(self.channel, self._runtime)
         return self._network_stream
 
     async def receive(self, body: Body) -> bytes:

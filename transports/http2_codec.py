@@ -28,7 +28,7 @@ from hyperframe.frame import DataFrame, Frame, GoAwayFrame
 from scallion.pipeline.errors import LocalProtocolError
 from scallion.pipeline.request import Request
 
-from .messages import RawHeaders
+from .messages import RawHeaders, given_target
 
 __all__ = [
     "CONNECTION_WINDOW",
@@ -186,10 +186,7 @@ def request_fields(request: Request) -> RawHeaders:
     headers = request.headers
     method = request.method.encode("ascii")
     target = request.extensions.get("target")
-    if target is None:
-        path = url.target
-    else:
-        path = target if isinstance(target, bytes) else str(target).encode("ascii")
+    path = url.target if target is None else given_target(target)
     fields: RawHeaders = [
         (b":method", method),
         (b":authority", headers.get_raw(b"host") or url.host_header),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-__all__ = ["END", "MAX_HEAD", "MAX_INTERIM", "Head", "RawHeaders", "cut_short"]
+__all__ = ["END", "MAX_HEAD", "MAX_INTERIM", "Head", "RawHeaders", "cut_short", "given_target"]
 
 END = b""
 MAX_HEAD = 100 * 1024
@@ -22,6 +22,22 @@ class Head(NamedTuple):
     reason: bytes
     version: bytes
     headers: RawHeaders
+
+
+def given_target(target: object) -> bytes:
+    """The value of the request extension `target`, which stands in the request line as it is.
+
+    Raises:
+        TypeError: it is neither str nor bytes.
+    """
+    if isinstance(target, bytes):
+        return target
+    if isinstance(target, str):
+        # What is not ASCII is refused by the codec, with an explanation.
+        return target.encode("utf-8")
+    raise TypeError(
+        f"The request extension 'target' is a str or bytes, not {type(target).__name__}"
+    )
 
 
 def cut_short(got: int, expected: int) -> str:

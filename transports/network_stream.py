@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from scallion.pipeline.runtime import run
+from scallion.pipeline.errors import ConnectError, TransportError
+from scallion.pipeline.runtime import Runtime, run
 
 from .network.base import ByteChannel
 
-__all__ = ["AsyncNetworkStream", "NetworkStream"]
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["AsyncNetworkStream", "NetworkStream", "stream_over"]
+
+# Called with an error of a stream before it is raised, while scallion stands in for httpx: `scallion.compat`.
+on_error: Callable[[TransportError], None] | None = None
 
 
 class _Stream:
@@ -30,10 +38,34 @@ class _Stream:
         if self._unread:
             data, self._unread = self._unread[:max_bytes], self._unread[max_bytes:]
             return data
-        return await self._channel.read(max_bytes, timeout)
+        try:
+            return await self._channel.read(max_bytes, timeout)
+        except TransportError as error:
+            if on_error is not None:
+                on_error(error)
+            raise
 
     async def _write(self, buffer: bytes, timeout: float | None) -> None:
-        await self._channel.write(buffer, timeout)
+        # A channel may take an empty write for a question.
+        if buffer:
+            try:
+                await self._channel.write(buffer, timeout)
+            except TransportError as error:
+                if on_error is not None:
+                    on_error(error)
+                raise
+
+    async def _encrypted(
+        self, context: ssl.SSLContext, server_hostname: str | None, timeout: float | None
+    ) -> ByteChannel:
+        if self._unread:
+            # Somebody on the way could have put it there, and it would count as if it had come encrypted.
+            self._channel.close()
+            raise ConnectError("The server spoke before the TLS handshake")
+        return await self._channel.start_tls(context, server_hostname, timeout)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} to {self._channel.info('server_addr')}>"
 
 
 class NetworkStream(_Stream):
@@ -50,6 +82,15 @@ class NetworkStream(_Stream):
     def close(self) -> None:
         self._channel.close()
 
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> NetworkStream:
+        """Shake hands, and return the encrypted stream, which owns the connection. Raises ConnectTimeout, ConnectError."""
+        return NetworkStream(run(self._encrypted(ssl_context, server_hostname, timeout)))
+
 
 class AsyncNetworkStream(_Stream):
     """The same, suspending the task."""
@@ -64,3 +105,17 @@ class AsyncNetworkStream(_Stream):
 
     async def aclose(self) -> None:
         await self._channel.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> AsyncNetworkStream:
+        """Shake hands, and return the encrypted stream, which owns the connection. Raises ConnectTimeout, ConnectError."""
+        return AsyncNetworkStream(await self._encrypted(ssl_context, server_hostname, timeout))
+
+
+def stream_over(channel: ByteChannel, runtime: Runtime) -> NetworkStream | AsyncNetworkStream:
+    """The stream of the runtime's colour."""
+    return NetworkStream(channel) if runtime.blocking else AsyncNetworkStream(channel)

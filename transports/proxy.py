@@ -18,10 +18,12 @@ from scallion.pipeline.errors import (
     WriteError,
     WriteTimeout,
 )
+from scallion.pipeline.request import Request
 from scallion.pipeline.settings import Proxy
 
 from .messages import RawHeaders
 from .network.base import ByteChannel
+from .trace import Step, Trace
 
 __all__ = ["open_tunnel", "proxy_headers"]
 
@@ -37,12 +39,18 @@ def proxy_headers(proxy: Proxy) -> RawHeaders:
 
 
 async def open_tunnel(
-    channel: ByteChannel, proxy: Proxy, host: str, port: int, left: Callable[[], float | None]
+    channel: ByteChannel,
+    proxy: Proxy,
+    host: str,
+    port: int,
+    left: Callable[[], float | None],
+    trace: Trace | None = None,
 ) -> None:
     """Ask the proxy for a tunnel (RFC 9110 section 9.3.6).
 
     Args:
         left: Tells how many seconds a step may take; None for any.
+        trace: Told of the exchange with the proxy.
 
     Raises:
         ConnectTimeout: the proxy did not answer in time.
@@ -53,10 +61,16 @@ async def open_tunnel(
 
     codec = H11Codec()
     headers = [(b"Host", authority), (b"Accept", b"*/*"), *proxy_headers(proxy)]
+    details = {} if trace is None else {"request": _told(proxy, authority, headers)}
     try:
-        await channel.write(codec.start(b"CONNECT", authority, headers, b""), left())
-        while (head := codec.head()) is None:
-            codec.feed(await channel.read(16 * 1024, left()))
+        async with Step(trace, "http11.send_request_headers", details):
+            await channel.write(codec.start(b"CONNECT", authority, headers, b""), left())
+        async with Step(trace, "http11.send_request_body", details):
+            """There is none."""
+        async with Step(trace, "http11.receive_response_headers", details) as step:
+            while (head := codec.head()) is None:
+                codec.feed(await channel.read(16 * 1024, left()))
+            step.returned = (head.version, head.status, head.reason, head.headers)
     except (ReadTimeout, WriteTimeout) as error:
         raise ConnectTimeout(
             f"The proxy {proxy.url} opened no tunnel to {host}:{port} in time: {error}"
@@ -77,3 +91,9 @@ async def open_tunnel(
     if codec.leftover():
         # The server speaks second in TLS, so these are the proxy's own words.
         raise ProxyError(f"The proxy {proxy.url} spoke into the tunnel to {host}:{port}")
+
+
+def _told(proxy: Proxy, authority: bytes, headers: RawHeaders) -> Request:
+    """The request for a tunnel, as a trace is told of it."""
+    extensions = {"target": authority}
+    return Request("CONNECT", proxy.url, headers=list(headers), extensions=extensions)

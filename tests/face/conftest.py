@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Self, TypeVar
 
 import pytest
@@ -13,7 +13,7 @@ from support.colours import Drive
 T = TypeVar("T")
 
 _SENDING = frozenset(
-    {"delete", "get", "head", "options", "patch", "post", "put", "request", "send"}
+    {"delete", "get", "head", "options", "patch", "post", "put", "query", "request", "send"}
 )
 
 
@@ -126,3 +126,12 @@ class Face:
 @pytest.fixture
 def face(drive: Drive) -> Face:
     return Face(drive)
+
+
+@pytest.fixture
+def aliased() -> Iterator[None]:
+    """httpx and httpx2 are not imported; what takes their place is gone afterwards."""
+    from support.aliases import out_of_the_way
+
+    with out_of_the_way():
+        yield

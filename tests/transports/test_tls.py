@@ -14,6 +14,7 @@ import certifi
 import pytest
 import trustme
 
+from scallion import AsyncHTTPTransport, HTTPTransport
 from scallion.transports import tls
 from scallion.transports.tls import create_ssl_context, default_ssl_context
 
@@ -176,6 +177,119 @@ def test_the_key_may_lie_apart_and_have_a_password(authority: trustme.CA, tmp_pa
     create_ssl_context(False, (str(cert), str(key), "right"))
     with pytest.raises(ssl.SSLError):
         create_ssl_context(False, (str(cert), str(key), "wrong"))
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"verify": "missing.pem"}, "given by verify="),
+        ({"verify": Path("missing.pem")}, "given by verify="),
+        ({"cert": "missing.pem"}, "given by cert="),
+        ({"cert": ("missing.pem", "key.pem")}, "given by cert="),
+        ({"verify": False, "cert": "missing.pem"}, "given by cert="),
+    ],
+)
+def test_a_missing_file_is_named(settings: dict[str, Any], named: str) -> None:
+    """
+    As soon as the transport is made: what is missing, and who asked for it, both of which OpenSSL keeps to itself.
+    """
+    for make in (create_ssl_context, HTTPTransport, AsyncHTTPTransport):
+        with pytest.raises(FileNotFoundError, match=named) as info:
+            make(**settings)
+        assert "missing.pem" == info.value.filename
+        assert "missing.pem" in str(info.value)
+
+
+def test_a_file_that_holds_no_certificate_is_named(tmp_path: Path) -> None:
+    """
+    The error stays OpenSSL's, with the path in it.
+    """
+    path = tmp_path / "nothing.pem"
+    path.write_text("nothing")
+
+    for settings in ({"verify": str(path)}, {"cert": str(path)}):
+        with pytest.raises(ssl.SSLError, match=r"given by (verify|cert)= .*nothing\.pem"):
+            HTTPTransport(**settings)  # type: ignore[arg-type]
+
+
+def test_a_given_context_is_left_alone_until_it_is_needed(
+    bundle: str, server: ssl.SSLContext
+) -> None:
+    """
+    Making a transport changes nothing of what it offers.
+    """
+    given = ssl.create_default_context(cafile=bundle)
+    HTTPTransport(verify=given, http2=True)
+
+    assert None is handshake(given, server)[0].selected_alpn_protocol()
+
+
+def test_a_missing_file_of_the_environment_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    SSL_CERT_FILE is looked at when the transport is made, unless it is of no matter there.
+    """
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+
+    with pytest.raises(FileNotFoundError, match="the environment's SSL_CERT_FILE"):
+        HTTPTransport()
+    HTTPTransport(trust_env=False)
+    HTTPTransport(verify=False)
+    HTTPTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+
+def test_the_environment_s_file_is_not_read_for_nothing(
+    bundle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A transport that never speaks TLS builds no context.
+    """
+    monkeypatch.setenv("SSL_CERT_FILE", bundle)
+    HTTPTransport()
+
+    assert 0 == len(tls._contexts)
+
+
+@pytest.mark.parametrize("verify", [1, 0, b"ca.pem", object(), ["ca.pem"]])
+def test_verify_of_another_kind_is_refused(verify: Any) -> None:
+    """
+    In the list of differences: "settings are validated". Httpx fails at the first connection, if at all.
+    """
+    for make in (create_ssl_context, HTTPTransport):
+        with pytest.raises(TypeError, match=r"verify= takes True, False, the path"):
+            make(verify)
+
+
+def test_no_verify_at_all_is_the_default() -> None:
+    """
+    None checks certificates, as in httpx.
+    """
+    assert ssl.CERT_REQUIRED == create_ssl_context(None).verify_mode  # type: ignore[arg-type]
+    HTTPTransport(verify=None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("cert", [1, b"x", ("a", "b", "secret", "d"), {"a": "secret"}])
+def test_cert_of_another_kind_is_refused(cert: Any) -> None:
+    """
+    Without showing it, since a password may be part of it.
+    """
+    for make in (create_ssl_context, HTTPTransport):
+        with pytest.raises(TypeError, match="cert= takes a path") as info:
+            make(cert=cert)
+        assert "secret" not in str(info.value)
+
+
+def test_cert_forms(own: str) -> None:
+    """
+    A path as text or as a Path, and a tuple or list of it.
+    """
+    for cert in (own, Path(own), (own,), (own, None), [own, own], (own, own, None), (), None):
+        create_ssl_context(False, cert)  # type: ignore[arg-type]
+        HTTPTransport(verify=False, cert=cert)  # type: ignore[arg-type]
 
 
 # What is shared.

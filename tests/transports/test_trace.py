@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import subprocess
+import sys
 from typing import Any
 
 import httpx
@@ -11,7 +14,16 @@ import scallion
 from scallion.pipeline.errors import ConnectError, ReadError, RemoteProtocolError
 from support.colours import Drive
 from support.http2_server import Call, HTTP2Server, Session
-from support.servers import HTTPServer, ScriptedServer, close, expect, respond, send
+from support.servers import (
+    Answer,
+    HTTPServer,
+    ProxyServer,
+    ScriptedServer,
+    close,
+    expect,
+    respond,
+    send,
+)
 from support.wire import Wire
 
 Told = list[tuple[str, list[str]]]
@@ -129,7 +141,7 @@ def test_a_body_that_arrives_later_over_http2(drive: Drive) -> None:
 
 def test_what_fails_is_told(drive: Drive) -> None:
     """
-    A connection that is refused, a server that hangs up: `failed`, and nothing after it.
+    A connection that is refused, a server that hangs up: `failed`, and at most the closing after it.
     """
     told: list[str] = []
     with ScriptedServer([expect(), close]) as server:
@@ -144,7 +156,11 @@ def test_what_fails_is_told(drive: Drive) -> None:
 
         drive(scenario)
 
-    assert "http11.receive_response_headers.failed" == told[-3]
+    assert [
+        "http11.receive_response_headers.failed",
+        "http11.response_closed.started",
+        "http11.response_closed.complete",
+    ] == told[-5:-2]
     assert ["connection.connect_tcp.started", "connection.connect_tcp.failed"] == told[-2:]
 
 
@@ -202,3 +218,142 @@ def test_a_callback_that_raises_costs_the_connection_once(drive: Drive) -> None:
                 assert "0 active" in wire.pool
 
         drive(scenario)
+
+
+# The log.
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Listens to everything that scallion logs."""
+    caplog.set_level(logging.DEBUG, "scallion")
+    return caplog
+
+
+def test_steps_are_logged(drive: Drive, lines: pytest.LogCaptureFixture) -> None:
+    """
+    The first word is the step; the logger's name is what stands before it in a trace. The closing of a connection is
+    the last line.
+    """
+    with HTTPServer() as server:
+
+        async def scenario() -> None:
+            async with Wire(drive) as wire:
+                assert b"ok" == await wire.get(server.url)
+
+        drive(scenario)
+
+    found = [f"{line.name} {line.getMessage().partition(' ')[0]}" for line in lines.records]
+    steps = ["send_request_headers", "send_request_body", "receive_response_headers"]
+    steps += ["receive_response_body", "response_closed"]
+    assert [
+        "scallion.connection connect_tcp.started",
+        "scallion.connection connect_tcp.complete",
+        *(f"scallion.http11 {step}.{end}" for step in steps for end in ("started", "complete")),
+        "scallion.connection close.complete",
+    ] == found
+    assert f"close.complete origin={server.url}" == lines.messages[-1]
+
+
+def test_steps_over_http2_are_logged(drive: Drive, lines: pytest.LogCaptureFixture) -> None:
+    """
+    By the logger scallion.http2.
+    """
+    with HTTP2Server() as server:
+
+        async def scenario() -> None:
+            async with Wire(drive, http1=False, http2=True) as wire:
+                await wire.get(server.url)
+
+        drive(scenario)
+
+    assert "send_request_headers.complete" in [
+        line.getMessage() for line in lines.records if line.name == "scallion.http2"
+    ]
+    assert 1 == sum("close.complete" in message for message in lines.messages)
+
+
+def test_one_logger_may_be_listened_to(drive: Drive, caplog: pytest.LogCaptureFixture) -> None:
+    """
+    scallion.connection alone tells of connections and of nothing else; at INFO nothing is told.
+    """
+    caplog.set_level(logging.INFO, "scallion")
+    caplog.set_level(logging.DEBUG, "scallion.connection")
+    with HTTPServer() as server:
+
+        async def scenario() -> None:
+            async with Wire(drive) as wire:
+                await wire.get(server.url)
+
+        drive(scenario)
+
+    assert {"scallion.connection"} == {line.name for line in caplog.records}
+
+
+def test_the_lines_hold_no_secrets(drive: Drive, lines: pytest.LogCaptureFixture) -> None:
+    """
+    Not of the URL, not of the headers of either side, not of a proxy's login; what is no secret is there.
+    """
+    answer = Answer(
+        headers=[
+            ("Set-Cookie", "session=hidden"),
+            ("Location", "http://user:hidden@a.example/?token=hidden&page=7"),
+        ]
+    )
+    url = "/?access_token=hidden&page=8"
+    headers = {"Authorization": "Bearer hidden", "Cookie": "a=hidden", "X-Api-Key": "hidden"}
+    with (
+        HTTPServer(lambda request: answer) as server,
+        ProxyServer(login=("user", "hidden"), refuse=403) as proxy,
+    ):
+
+        async def scenario() -> None:
+            async with Wire(drive) as wire:
+                await wire.get(server.url + url, headers=headers)
+            login = f"http://user:hidden@127.0.0.1:{proxy.port}"
+            async with Wire(drive, proxy=scallion.Proxy(login)) as wire:
+                with pytest.raises(scallion.ProxyError):
+                    await wire.get("https://a.example" + url, headers=headers)
+
+        drive(scenario)
+
+    assert "hidden" not in lines.text
+    for shown in ("page=7", "page=8", "403", "CONNECT", "set-cookie"):
+        assert shown in lines.text
+
+
+def test_the_log_and_a_callback_are_told_alike(
+    drive: Drive, lines: pytest.LogCaptureFixture
+) -> None:
+    """
+    Listening to the log takes nothing from a trace.
+    """
+    told: list[str] = []
+    with HTTPServer() as server:
+
+        async def scenario() -> None:
+            async with Wire(drive) as wire:
+                extensions = {"trace": collector(drive, told)}
+                await wire.get(server.url, extensions=extensions)
+
+        drive(scenario)
+
+    assert (
+        told
+        == [
+            f"{line.name.removeprefix('scallion.')}.{line.getMessage().partition(' ')[0]}"
+            for line in lines.records
+        ][:-1]
+    )
+
+
+def test_nobody_imports_logging_for_nothing() -> None:
+    """
+    A program that logs nothing does not load the module for a request.
+    """
+    program = (
+        "import sys, scallion; from scallion.transports.trace import debugging;"
+        "print(debugging('http11'), 'logging' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert b"False False" == done.stdout.strip()
