@@ -33,6 +33,7 @@ __all__ = [
     "RequestError",
     "RequestNotRead",
     "ResponseNotRead",
+    "SSEError",
     "StreamClosed",
     "StreamConsumed",
     "StreamError",
@@ -163,6 +164,10 @@ class UnsupportedProtocol(TransportError):
     """The URL's scheme is missing, or no transport serves it."""
 
 
+class SSEError(TransportError):
+    """What was answered is no stream of server-sent events, or an event is larger than allowed."""
+
+
 class DecodingError(RequestError):
     """The response's content coding is malformed, or inflates beyond the bound."""
 
@@ -174,15 +179,36 @@ class TooManyRedirects(RequestError):
 class HTTPStatusError(HTTPError):
     """`Response.raise_for_status()` met a status that is not 2xx.
 
+    A body that was read and is text is shown in a note, and so in tracebacks, up to 500 characters of it. Copies and
+    pickles hold the response, whole.
+
     Attributes:
         request: The request that was sent.
         response: The response, as received.
     """
 
+    MAX_BODY = 8_192
+    """Bytes in `body`, at most."""
+
     def __init__(self, message: str, *, request: Request, response: Response) -> None:
         super().__init__(message)
         self._request = request
         self.response = response
+        if self.body:
+            from .excerpt import excerpt
+
+            note = excerpt(response, response.content)
+            if note:
+                self.add_note(note)
+
+    @property
+    def body(self) -> bytes:
+        """The beginning of the response's body, `MAX_BODY` bytes at most; empty while it is an unread stream.
+
+        `response.content` is all of it.
+        """
+        content = getattr(self.response, "_content", None)
+        return content[: self.MAX_BODY] if isinstance(content, bytes) else b""
 
 
 class InvalidURL(_Picklable):

@@ -50,6 +50,7 @@ def environment(machine_environment: dict[str, str]) -> dict[str, str]:
         ("tour.py", "tour: success, "),
         ("demo.py", "demo: success, "),
         ("custom_middleware.py", "custom middlewares: success"),
+        ("events.py", "events: success"),
     ],
 )
 def test_example_ends_with_success(

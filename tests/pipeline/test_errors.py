@@ -15,7 +15,7 @@ from scallion.pipeline import errors
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 
-OURS = {"AttemptTimeout", "MiddlewareError", "TotalTimeout", "UnknownOption"}
+OURS = {"AttemptTimeout", "MiddlewareError", "SSEError", "TotalTimeout", "UnknownOption"}
 NEED_NO_MESSAGE = {"RequestNotRead", "ResponseNotRead", "StreamClosed", "StreamConsumed"}
 
 
@@ -51,7 +51,8 @@ def test_every_error_pickles(name: str, protocol: int) -> None:
     assert type(error) is type(copied)
     assert str(error) == str(copied)
     assert error.args == copied.args
-    assert ["Attempt 1: refused"] == copied.__notes__
+    assert error.__notes__ == copied.__notes__
+    assert "Attempt 1: refused" == copied.__notes__[-1]
     if isinstance(error, errors.HTTPError):
         request = getattr(copied, "_request", None)
         if error._request is None:
@@ -64,6 +65,7 @@ def test_every_error_pickles(name: str, protocol: int) -> None:
         assert 503 == copied.response.status_code
         assert "busy" == copied.response.text
         assert copied.request is copied.response.request
+        assert b"busy" == copied.body
 
 
 @pytest.mark.parametrize("name", sorted(errors.__all__))

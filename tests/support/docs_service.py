@@ -23,6 +23,11 @@ from scallion.transports.http import AsyncHTTPTransport, HTTPTransport
 __all__ = ["DocsService"]
 
 STOCK = {"/stock/apple": 12, "/stock/pear": 3}
+# By the last event that the caller has.
+EVENTS = {
+    None: b'retry: 1000\nid: 1\nevent: stock\ndata: {"apple": 12}\n\nid: 2\nevent: stock\ndata: {"apple": 11}\n\n',
+    "2": b"id: 3\nevent: closing\ndata: {}\n\n",
+}
 
 
 class DocsService:
@@ -32,6 +37,7 @@ class DocsService:
     - `/flaky` answers 503 twice, then 200, and so on; it asks to wait no time.
     - `/moved` redirects to `/stock/apple`.
     - `/lines` answers with three lines of text.
+    - `/events` streams two events, then a third to whoever has the second, and then says that it is all.
     - `/missing` is not there, and `/slow` does not answer.
     - All else tells what was asked.
     """
@@ -49,6 +55,11 @@ class DocsService:
                 return 308, {"Location": "/stock/apple"}, b""
             case "/lines":
                 return 200, {"Content-Type": "text/plain; charset=utf-8"}, b"one\ntwo\nthree\n"
+            case "/events":
+                events = EVENTS.get(told["headers"].get("last-event-id"))
+                if events is None:
+                    return 204, {}, b""
+                return 200, {"Content-Type": "text/event-stream"}, events
             case "/missing":
                 return 404, {}, b""
             case "/slow":
