@@ -192,7 +192,9 @@ async def _drive(auth: Any, request: Request, call_next: Next) -> Response:
                 outgoing = await _step(flow, response)
                 if outgoing is None or _is_spent(outgoing, sent):
                     if history:
-                        response.history = [*history, *response.history]
+                        # The redirects of this leg, too, come after the legs before.
+                        for each in (*response.history, response):
+                            each.history = [*history, *each.history]
                     return response
                 response.history = list(history)
                 await response.aread()

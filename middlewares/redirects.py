@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from scallion.pipeline.errors import (
     InvalidURL,
@@ -23,10 +23,14 @@ from scallion.pipeline.urls import URL
 if TYPE_CHECKING:
     from scallion.pipeline.cookies import Cookies
 
-__all__ = ["RedirectOption", "Redirects", "next_request"]
+__all__ = ["RedirectOption", "Redirects", "next_request", "redirect_headers"]
 
 SENSITIVE = frozenset({"authorization", "proxy-authorization"})
 """Headers that another origin must not see. `Cookie` is always made anew."""
+
+
+HeadersFor: TypeAlias = Callable[[Request, URL, str], Headers]
+"""Makes the headers of the next request from the last one, the URL that it goes to, and its method."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,10 @@ class RedirectOption:
 
     follow: bool | None = None
     limit: int | None = None
+    headers: HeadersFor | None = None
+
+
+_NOTHING = RedirectOption()
 
 
 class Redirects(Layer):
@@ -91,28 +99,33 @@ class Redirects(Layer):
         response = await call_next(request)
         if not 300 <= response.status_code < 400 or not response.has_redirect_location:
             return response
-        option = request.extensions.get("scallion.Redirects")
-        follow = self.follow if option is None or option.follow is None else option.follow
+        option = request.extensions.get("scallion.Redirects") or _NOTHING
+        follow = self.follow if option.follow is None else option.follow
         if not follow:
             try:
                 response.next_request = next_request(
-                    request, response, self.sensitive, self.cookies
+                    request, response, self.sensitive, self.cookies, option.headers
                 )
             except RemoteProtocolError:
                 response.next_request = None
             return response
-        limit = self.limit if option is None or option.limit is None else option.limit
-        return await self._follow(request, response, call_next, limit)
+        limit = self.limit if option.limit is None else option.limit
+        return await self._follow(request, response, call_next, limit, option.headers)
 
     async def _follow(
-        self, request: Request, response: Response, call_next: Next, limit: int
+        self,
+        request: Request,
+        response: Response,
+        call_next: Next,
+        limit: int,
+        headers: HeadersFor | None,
     ) -> Response:
         history: list[Response] = []
         while response.has_redirect_location:
             try:
                 if len(history) >= limit:
                     raise TooManyRedirects("Exceeded maximum allowed redirects.", request=request)
-                following = next_request(request, response, self.sensitive, self.cookies)
+                following = next_request(request, response, self.sensitive, self.cookies, headers)
                 if _leaves(request.url, following.url):
                     following.credentials_allowed = False
                 if following.stream is request.stream and not request.replayable:
@@ -141,21 +154,25 @@ def next_request(
     response: Response,
     sensitive: frozenset[str] = SENSITIVE,
     cookies: Cookies | None = None,
+    headers: HeadersFor | None = None,
 ) -> Request:
-    """The request that `response`'s Location asks for.
+    """The request that `response`'s Location asks for, with headers that `headers` makes, if given.
 
     Raises:
         RemoteProtocolError: the Location is no URL.
     """
     method = _method(request.method, response.status_code)
     url = _location(request, response)
-    bodiless = method != request.method and method == "GET"
+    if headers is None:
+        made = redirect_headers(request, url, method, sensitive)
+    else:
+        made = headers(request, url, method)
     following = Request(
         method,
         url,
-        headers=_headers(request, url, sensitive, bodiless=bodiless),
+        headers=made,
         cookies=cookies or None,
-        stream=None if bodiless else request.stream,
+        stream=None if _bodiless(request, method) else request.stream,
     )
     following.inherit(request)
     return following
@@ -191,14 +208,21 @@ def _resolved(request: Request, url: URL) -> URL:
     return url
 
 
-def _headers(request: Request, url: URL, sensitive: frozenset[str], *, bodiless: bool) -> Headers:
+def _bodiless(request: Request, method: str) -> bool:
+    return method != request.method and method == "GET"
+
+
+def redirect_headers(
+    request: Request, url: URL, method: str, sensitive: frozenset[str] = SENSITIVE
+) -> Headers:
+    """The headers of `request` as they are right for `url` and `method`; Cookie is left to the jar."""
     headers = Headers(request.headers)
     if url.origin_key != request.url.origin_key:
         if _leaves(request.url, url):
             for name in sensitive:
                 headers.pop(name, None)
         headers["Host"] = url.host_header.decode("ascii")
-    if bodiless:
+    if _bodiless(request, method):
         headers.pop("Content-Length", None)
         headers.pop("Transfer-Encoding", None)
     headers.pop("Cookie", None)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .errors import RequestError as RequestError
     from .errors import RequestNotRead as RequestNotRead
     from .errors import ResponseNotRead as ResponseNotRead
+    from .errors import SSEError as SSEError
     from .errors import StreamClosed as StreamClosed
     from .errors import StreamConsumed as StreamConsumed
     from .errors import StreamError as StreamError
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from .onion import SyncMiddleware as SyncMiddleware
     from .onion import SyncNext as SyncNext
     from .onion import compose as compose
+    from .origin import Origin as Origin
     from .pipeline import PER_ATTEMPT as PER_ATTEMPT
     from .pipeline import PER_CALL as PER_CALL
     from .pipeline import Pipeline as Pipeline
@@ -80,13 +82,14 @@ __all__, __getattr__ = exports(
             "DecodingError HTTPError HTTPStatusError InvalidURL LocalProtocolError "
             "MiddlewareError NetworkError PoolTimeout ProtocolError ProxyError "
             "ReadError ReadTimeout RemoteProtocolError RequestError RequestNotRead "
-            "ResponseNotRead StreamClosed StreamConsumed StreamError "
+            "ResponseNotRead SSEError StreamClosed StreamConsumed StreamError "
             "TimeoutException TooManyRedirects TotalTimeout TransportError "
             "UnknownOption UnsupportedProtocol WriteError WriteTimeout"
         ),
         "headers": "Headers",
         "layer": "Layer check_options",
         "onion": "Middleware Next Send SyncMiddleware SyncNext compose",
+        "origin": "Origin",
         "pipeline": "PER_ATTEMPT PER_CALL Pipeline Slot",
         "queryparams": "QueryParams",
         "request": "Request",

@@ -36,7 +36,7 @@ class Cookies(MutableMapping[str, str]):
             `CookieJar`, which is used as it is.
     """
 
-    __slots__ = ("_jar",)
+    __slots__ = ("__weakref__", "_jar")
 
     _jar: CookieJar | None
 

@@ -42,7 +42,7 @@ class Headers(MutableMapping[str, str]):
 
     # `_list` is the truth. `_index` maps lower-case names, in the order of their first fields, to joined
     # values; it is None until the first lookup, and from then on kept in step with the list.
-    __slots__ = ("_encoding", "_index", "_list")
+    __slots__ = ("__weakref__", "_encoding", "_index", "_list")
 
     _list: list[tuple[bytes, bytes]]
     _index: dict[bytes, bytes] | None

@@ -87,7 +87,7 @@ class QueryParams(Mapping[str, str]):
         UnicodeError: bytes beyond ASCII; `str()`: a lone surrogate.
     """
 
-    __slots__ = ("_dict", "_encoded")
+    __slots__ = ("__weakref__", "_dict", "_encoded")
 
     # The lists are shared between copies, so nothing changes them. An empty list hides, in `merge`,
     # the values of the same name in the other parameters, and is otherwise as good as absent.

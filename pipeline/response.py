@@ -65,6 +65,8 @@ class Response(ResponseBody):
     _encoding: str | None
     _cookies: Cookies
     _elapsed: float
+    # The same of a response that had arrived as a whole, and that nobody needs to close.
+    _whole_after: float
 
     def __init__(
         self,
@@ -145,12 +147,14 @@ class Response(ResponseBody):
         """
         from datetime import timedelta
 
-        try:
-            return timedelta(seconds=self._elapsed)
-        except AttributeError:
+        seconds = self.__dict__.get("_elapsed")
+        if seconds is None and self.is_closed:
+            seconds = self.__dict__.get("_whole_after")
+        if seconds is None:
             raise RuntimeError(
                 "'.elapsed' may only be accessed after the response has been read or closed."
-            ) from None
+            )
+        return timedelta(seconds=seconds)
 
     @elapsed.setter
     def elapsed(self, value: timedelta) -> None:

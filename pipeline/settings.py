@@ -223,7 +223,8 @@ class Proxy:
                 "for example Proxy('http://localhost:3128')"
             )
         if url.username or url.password:
-            auth = auth or (url.username, url.password)
+            # httpx's order: what the URL says wins.
+            auth = url.username, url.password
             url = url.copy_with(username=None, password=None)
         self.url = url
         self.auth = auth
@@ -241,7 +242,7 @@ class Proxy:
         if self.auth is not None:
             parts.append(f"auth=({self.auth[0]!r}, '********')")
         if self.headers:
-            parts.append(f"headers={self.headers!r}")
+            parts.append(f"headers={repr(self.headers).removeprefix('Headers(').removesuffix(')')}")
         return f"Proxy({', '.join(parts)})"
 
 

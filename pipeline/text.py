@@ -44,7 +44,8 @@ def charset(content_type: str) -> str | None:
     for match in re.finditer(_PARAMETER, content_type):
         if match[1].lower() == "charset":
             return _unquoted(match[2]).lower()
-    return None
+    # As in httpx, a name without a value is an empty charset.
+    return "" if re.search(r"(?i);\s*charset\s*(?:;|$)", content_type) else None
 
 
 def _unquoted(value: str) -> str:

@@ -25,7 +25,9 @@ from .urlparse import (
 )
 
 if TYPE_CHECKING:
+    from .origin import Origin
     from .types import QueryParamTypes
+    from .uri_reference import URIReference
 
 __all__ = ["URL", "RawURL", "merge_base", "with_trailing_slash"]
 
@@ -78,6 +80,7 @@ class URL:
     """
 
     __slots__ = (
+        "__weakref__",
         "_fragment",
         "_host",
         "_netloc",
@@ -215,7 +218,8 @@ class URL:
         """Scheme, host, port and target in bytes. Deprecated: ask for each by name."""
         import warnings
 
-        warnings.warn("URL.raw is deprecated.", DeprecationWarning, stacklevel=2)
+        # Not a DeprecationWarning: httpx says it to everybody.
+        warnings.warn("URL.raw is deprecated.", stacklevel=2)
         return RawURL(self.raw_scheme, self.raw_host, self._port, self.raw_path)
 
     @property
@@ -227,6 +231,17 @@ class URL:
     def is_relative_url(self) -> bool:
         """The opposite of `is_absolute_url`."""
         return not self.is_absolute_url
+
+    @property
+    def origin(self) -> Origin:
+        """Scheme, host and port, as a value to compare and to show.
+
+        Raises:
+            ValueError: the URL is relative.
+        """
+        from .origin import Origin
+
+        return Origin(self)
 
     @property
     def origin_key(self) -> tuple[str, str, int]:
@@ -246,6 +261,12 @@ class URL:
                 port = DEFAULT_PORTS.get(scheme, 0)
             origin = self._origin = (scheme, host, port)
         return origin
+
+    @property
+    def _uri_reference(self) -> URIReference:
+        from .uri_reference import URIReference
+
+        return URIReference(*_parts(self))
 
     @property
     def target(self) -> bytes:

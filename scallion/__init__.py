@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from scallion.pipeline.errors import RequestError as RequestError
     from scallion.pipeline.errors import RequestNotRead as RequestNotRead
     from scallion.pipeline.errors import ResponseNotRead as ResponseNotRead
+    from scallion.pipeline.errors import SSEError as SSEError
     from scallion.pipeline.errors import StreamClosed as StreamClosed
     from scallion.pipeline.errors import StreamConsumed as StreamConsumed
     from scallion.pipeline.errors import StreamError as StreamError
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from scallion.pipeline.onion import Next as Next
     from scallion.pipeline.onion import SyncMiddleware as SyncMiddleware
     from scallion.pipeline.onion import SyncNext as SyncNext
+    from scallion.pipeline.origin import Origin as Origin
     from scallion.pipeline.pipeline import PER_ATTEMPT as PER_ATTEMPT
     from scallion.pipeline.pipeline import PER_CALL as PER_CALL
     from scallion.pipeline.pipeline import Pipeline as Pipeline
@@ -81,16 +83,20 @@ if TYPE_CHECKING:
     from scallion.pipeline.settings import Limits as Limits
     from scallion.pipeline.settings import Proxy as Proxy
     from scallion.pipeline.settings import Timeout as Timeout
+    from scallion.pipeline.sse import Reconnect as Reconnect
+    from scallion.pipeline.sse import ServerSentEvent as ServerSentEvent
     from scallion.pipeline.streams import AsyncByteStream as AsyncByteStream
     from scallion.pipeline.streams import ByteStream as ByteStream
     from scallion.pipeline.streams import SyncByteStream as SyncByteStream
     from scallion.pipeline.urls import URL as URL
+    from scallion.transports.asgi import ASGITransport as ASGITransport
     from scallion.transports.base import AsyncBaseTransport as AsyncBaseTransport
     from scallion.transports.base import BaseTransport as BaseTransport
     from scallion.transports.http import AsyncHTTPTransport as AsyncHTTPTransport
     from scallion.transports.http import HTTPTransport as HTTPTransport
     from scallion.transports.mock import MockTransport as MockTransport
     from scallion.transports.tls import create_ssl_context as create_ssl_context
+    from scallion.transports.wsgi import WSGITransport as WSGITransport
 
     from ._api import delete as delete
     from ._api import get as get
@@ -99,19 +105,24 @@ if TYPE_CHECKING:
     from ._api import patch as patch
     from ._api import post as post
     from ._api import put as put
+    from ._api import query as query
     from ._api import request as request
     from ._api import stream as stream
     from ._arguments import USE_CLIENT_DEFAULT as USE_CLIENT_DEFAULT
     from ._async_client import AsyncClient as AsyncClient
+    from ._cli import main as main
     from ._client import Client as Client
+    from ._sse import EventSource as EventSource
     from ._stacks import compatible as compatible
     from ._stacks import service_stack as service_stack
 
 _HOMES = {
-    "scallion._api": "delete get head options patch post put request stream",
+    "scallion._api": "delete get head options patch post put query request stream",
     "scallion._async_client": "AsyncClient",
     "scallion._arguments": "USE_CLIENT_DEFAULT",
+    "scallion._cli": "main",
     "scallion._client": "Client",
+    "scallion._sse": "EventSource",
     "scallion._stacks": "compatible service_stack",
     "scallion.middlewares.auth": "Authentication BasicAuth FunctionAuth",
     "scallion.middlewares.bearer": "BearerAuth Token",
@@ -131,23 +142,27 @@ _HOMES = {
         "AttemptTimeout CloseError ConnectError ConnectTimeout CookieConflict DecodingError HTTPError "
         "HTTPStatusError InvalidURL LocalProtocolError MiddlewareError NetworkError PoolTimeout ProtocolError "
         "ProxyError ReadError ReadTimeout RemoteProtocolError RequestError RequestNotRead ResponseNotRead "
-        "StreamClosed StreamConsumed StreamError TimeoutException TooManyRedirects TotalTimeout TransportError "
+        "SSEError StreamClosed StreamConsumed StreamError TimeoutException TooManyRedirects TotalTimeout TransportError "
         "UnknownOption UnsupportedProtocol WriteError WriteTimeout"
     ),
     "scallion.pipeline.headers": "Headers",
     "scallion.pipeline.layer": "Layer",
     "scallion.pipeline.onion": "Middleware Next SyncMiddleware SyncNext",
+    "scallion.pipeline.origin": "Origin",
     "scallion.pipeline.pipeline": "PER_ATTEMPT PER_CALL Pipeline",
     "scallion.pipeline.queryparams": "QueryParams",
     "scallion.pipeline.request": "Request",
     "scallion.pipeline.response": "Response",
     "scallion.pipeline.settings": "Limits Proxy Timeout",
+    "scallion.pipeline.sse": "Reconnect ServerSentEvent",
     "scallion.pipeline.streams": "AsyncByteStream ByteStream SyncByteStream",
     "scallion.pipeline.urls": "URL",
+    "scallion.transports.asgi": "ASGITransport",
     "scallion.transports.base": "AsyncBaseTransport BaseTransport",
     "scallion.transports.http": "AsyncHTTPTransport HTTPTransport",
     "scallion.transports.mock": "MockTransport",
     "scallion.transports.tls": "create_ssl_context",
+    "scallion.transports.wsgi": "WSGITransport",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from scallion.pipeline.response import Response
 from scallion.pipeline.settings import DEFAULT_TIMEOUT
 
-from ._arguments import USE_CLIENT_DEFAULT, UseClientDefault
+from ._arguments import USE_CLIENT_DEFAULT, ParamsMode, UseClientDefault
 from ._client import Client
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from scallion.pipeline.types import (
         AuthTypes,
+        CertTypes,
         CookieTypes,
         HeaderTypes,
         ProxyTypes,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
         URLTypes,
     )
 
-__all__ = ["delete", "get", "head", "options", "patch", "post", "put", "request", "stream"]
+__all__ = ["delete", "get", "head", "options", "patch", "post", "put", "query", "request", "stream"]
 
 
 def request(
@@ -50,6 +51,8 @@ def request(
     trust_env: bool = True,
     allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
+    cert: CertTypes | None = None,
+    params_mode: ParamsMode = "replace",
 ) -> Response:
     """Send one request with a client of its own. For more than one call make a `Client`, which keeps connections.
 
@@ -64,6 +67,7 @@ def request(
         proxy=proxy,
         proxies=proxies,
         verify=verify,
+        cert=cert,
         timeout=timeout,
         trust_env=trust_env,
     ) as client:
@@ -79,6 +83,7 @@ def request(
             auth=auth,
             follow_redirects=follow_redirects,
             allow_redirects=allow_redirects,
+            params_mode=params_mode,
         )
 
 
@@ -102,6 +107,8 @@ def stream(
     trust_env: bool = True,
     allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
+    cert: CertTypes | None = None,
+    params_mode: ParamsMode = "replace",
 ) -> Iterator[Response]:
     """Send a request and give its response, the body unread; leaving the context closes both it and the client.
 
@@ -113,6 +120,7 @@ def stream(
             proxy=proxy,
             proxies=proxies,
             verify=verify,
+            cert=cert,
             timeout=timeout,
             trust_env=trust_env,
         ) as client,
@@ -128,6 +136,7 @@ def stream(
             auth=auth,
             follow_redirects=follow_redirects,
             allow_redirects=allow_redirects,
+            params_mode=params_mode,
         ) as response,
     ):
         yield response
@@ -147,6 +156,8 @@ def get(
     trust_env: bool = True,
     allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
+    cert: CertTypes | None = None,
+    params_mode: ParamsMode = "replace",
 ) -> Response:
     """Send one GET request. See `request`."""
     return request(
@@ -163,6 +174,8 @@ def get(
         trust_env=trust_env,
         allow_redirects=allow_redirects,
         proxies=proxies,
+        cert=cert,
+        params_mode=params_mode,
     )
 
 
@@ -180,6 +193,8 @@ def options(
     trust_env: bool = True,
     allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
+    cert: CertTypes | None = None,
+    params_mode: ParamsMode = "replace",
 ) -> Response:
     """Send one OPTIONS request. See `request`."""
     return request(
@@ -196,6 +211,8 @@ def options(
         trust_env=trust_env,
         allow_redirects=allow_redirects,
         proxies=proxies,
+        cert=cert,
+        params_mode=params_mode,
     )
 
 
@@ -213,6 +230,8 @@ def head(
     trust_env: bool = True,
     allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
+    cert: CertTypes | None = None,
+    params_mode: ParamsMode = "replace",
 ) -> Response:
     """Send one HEAD request. See `request`."""
     return request(
@@ -229,6 +248,8 @@ def head(
         trust_env=trust_env,
         allow_redirects=allow_redirects,
         proxies=proxies,
+        cert=cert,
+        params_mode=params_mode,
     )
 
 
@@ -246,6 +267,8 @@ def delete(
     trust_env: bool = True,
     allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
+    cert: CertTypes | None = None,
+    params_mode: ParamsMode = "replace",
 ) -> Response:
     """Send one DELETE request. See `request`."""
     return request(
@@ -262,6 +285,8 @@ def delete(
         trust_env=trust_env,
         allow_redirects=allow_redirects,
         proxies=proxies,
+        cert=cert,
+        params_mode=params_mode,
     )
 
 
@@ -283,6 +308,8 @@ def post(
     trust_env: bool = True,
     allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
+    cert: CertTypes | None = None,
+    params_mode: ParamsMode = "replace",
 ) -> Response:
     """Send one POST request. See `request`."""
     return request(
@@ -303,6 +330,8 @@ def post(
         trust_env=trust_env,
         allow_redirects=allow_redirects,
         proxies=proxies,
+        cert=cert,
+        params_mode=params_mode,
     )
 
 
@@ -324,6 +353,8 @@ def put(
     trust_env: bool = True,
     allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
+    cert: CertTypes | None = None,
+    params_mode: ParamsMode = "replace",
 ) -> Response:
     """Send one PUT request. See `request`."""
     return request(
@@ -344,6 +375,8 @@ def put(
         trust_env=trust_env,
         allow_redirects=allow_redirects,
         proxies=proxies,
+        cert=cert,
+        params_mode=params_mode,
     )
 
 
@@ -365,6 +398,8 @@ def patch(
     trust_env: bool = True,
     allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
+    cert: CertTypes | None = None,
+    params_mode: ParamsMode = "replace",
 ) -> Response:
     """Send one PATCH request. See `request`."""
     return request(
@@ -385,4 +420,51 @@ def patch(
         trust_env=trust_env,
         allow_redirects=allow_redirects,
         proxies=proxies,
+        cert=cert,
+        params_mode=params_mode,
+    )
+
+
+def query(
+    url: URLTypes,
+    *,
+    content: RequestContent | None = None,
+    data: RequestData | None = None,
+    files: RequestFiles | None = None,
+    json: Any = None,
+    params: QueryParamTypes | None = None,
+    headers: HeaderTypes | None = None,
+    cookies: CookieTypes | None = None,
+    auth: AuthTypes | None = None,
+    proxy: ProxyTypes | None = None,
+    timeout: TimeoutTypes = DEFAULT_TIMEOUT,
+    follow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
+    verify: ssl.SSLContext | str | bool = True,
+    trust_env: bool = True,
+    allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
+    proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
+    cert: CertTypes | None = None,
+    params_mode: ParamsMode = "replace",
+) -> Response:
+    """Send one QUERY request, which is safe and idempotent as GET is, and has a body. See `request`."""
+    return request(
+        "QUERY",
+        url,
+        content=content,
+        data=data,
+        files=files,
+        json=json,
+        params=params,
+        headers=headers,
+        cookies=cookies,
+        auth=auth,
+        proxy=proxy,
+        timeout=timeout,
+        follow_redirects=follow_redirects,
+        verify=verify,
+        trust_env=trust_env,
+        allow_redirects=allow_redirects,
+        proxies=proxies,
+        cert=cert,
+        params_mode=params_mode,
     )

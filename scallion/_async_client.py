@@ -22,13 +22,22 @@ from scallion.pipeline.settings import (
     Limits,
 )
 
-from ._arguments import USE_CLIENT_DEFAULT, UseClientDefault, one_of
+from ._arguments import (
+    NO_MORE,
+    USE_CLIENT_DEFAULT,
+    ParamsMode,
+    UseClientDefault,
+    in_terms_of_httpx,
+    lend_timeout,
+    one_of,
+)
 from ._base import BaseClient, ClientState
 from ._seam import async_seam
 
 if TYPE_CHECKING:
     import ssl
 
+    from scallion.pipeline.sse import Reconnect
     from scallion.pipeline.types import (
         AuthTypes,
         CertTypes,
@@ -44,6 +53,8 @@ if TYPE_CHECKING:
         URLTypes,
     )
     from scallion.transports.base import AsyncBaseTransport
+
+    from ._sse import AsyncSubscription
 
 __all__ = ["AsyncClient"]
 
@@ -81,6 +92,8 @@ class AsyncClient(BaseClient):
         middlewares: Sequence[Middleware] = (),
         proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
+        app: Callable[..., Any] | None = None,
+        params_mode: ParamsMode = "replace",
     ) -> None:
         follow = one_of("follow_redirects", follow_redirects, "allow_redirects", allow_redirects)
         super().__init__(
@@ -102,10 +115,12 @@ class AsyncClient(BaseClient):
             event_hooks=event_hooks,
             base_url=base_url,
             transport=transport,
+            app=app,
             trust_env=trust_env,
             default_encoding=default_encoding,
             pipeline=pipeline,
             middlewares=middlewares,
+            params_mode=params_mode,
             runtime=AsyncRuntime(),
         )
 
@@ -114,8 +129,13 @@ class AsyncClient(BaseClient):
 
         return AsyncHTTPTransport(**settings)
 
+    def _serve(self, app: Callable[..., Any]) -> AsyncBaseTransport:
+        from scallion.transports.asgi import ASGITransport
+
+        return ASGITransport(app=app)
+
     def _seam(self) -> Send:
-        return async_seam(self._transport_for_url, self._default_encoding)
+        return async_seam(self, self._default_encoding)
 
     async def send(
         self,
@@ -126,6 +146,7 @@ class AsyncClient(BaseClient):
         follow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[Middleware] = (),
+        timeout: TimeoutTypes | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> Response:
         """Send a request that `build_request` made, through all layers.
 
@@ -136,6 +157,8 @@ class AsyncClient(BaseClient):
             follow_redirects: Instead of the client's setting.
             allow_redirects: The older spelling.
             middlewares: Further layers for this request, inside the client's own.
+            timeout: For this sending, instead of `request.extensions["timeout"]`, which stays as it is; the older
+                spelling of `build_request(timeout=...)`.
 
         Raises:
             HTTPError: one of its kinds.
@@ -143,8 +166,10 @@ class AsyncClient(BaseClient):
             UnknownOption: the request has an option that no layer reads.
         """
         follow = one_of("follow_redirects", follow_redirects, "allow_redirects", allow_redirects)
-        onion, laid = self._begin(request, auth, follow, middlewares)
+        kept = None if timeout is USE_CLIENT_DEFAULT else lend_timeout(request, timeout)
+        laid: tuple[str, ...] = ()
         try:
+            onion, laid = self._begin(request, auth, follow, middlewares)
             response = await onion(request)
             if not stream:
                 try:
@@ -155,6 +180,8 @@ class AsyncClient(BaseClient):
         finally:
             for key in laid:
                 request.extensions.pop(key, None)
+            if kept is not None:
+                request.extensions = kept
         return response
 
     async def request(
@@ -175,6 +202,7 @@ class AsyncClient(BaseClient):
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[Middleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> Response:
         """Build a request, send it, and return the response, its body read.
 
@@ -187,7 +215,7 @@ class AsyncClient(BaseClient):
             data: Fields of a form.
             files: Files of a multipart form; `data` joins them.
             json: A value to send as JSON.
-            params: Replaces the URL's query, together with the client's params.
+            params: Together with the client's params the query; see `params_mode` for what becomes of the URL's.
             headers: Further headers.
             cookies: Further cookies, for this request only.
             auth: Instead of the client's; None for none.
@@ -196,11 +224,16 @@ class AsyncClient(BaseClient):
             extensions: Options for layers and transport.
             allow_redirects: The older spelling of `follow_redirects`.
             middlewares: Further layers for this request, inside the client's own.
+            params_mode: Instead of the client's.
 
         Raises:
             HTTPError: one of its kinds; an answer of whatever status is no error.
             InvalidURL: the URL is malformed.
         """
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
         request = self.build_request(
             method,
             url,
@@ -218,8 +251,6 @@ class AsyncClient(BaseClient):
             request,
             auth=auth,
             follow_redirects=follow_redirects,
-            allow_redirects=allow_redirects,
-            middlewares=middlewares,
         )
 
     def stream(
@@ -240,11 +271,16 @@ class AsyncClient(BaseClient):
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[Middleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> _Streaming:
         """A context manager that sends a request and gives the response, its body unread; leaving it closes that.
 
         Arguments as of `request`.
         """
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
         request = self.build_request(
             method,
             url,
@@ -263,8 +299,6 @@ class AsyncClient(BaseClient):
             request,
             auth=auth,
             follow_redirects=follow_redirects,
-            allow_redirects=allow_redirects,
-            middlewares=middlewares,
         )
 
     async def get(
@@ -280,8 +314,13 @@ class AsyncClient(BaseClient):
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[Middleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> Response:
         """Send a GET request. See `request`."""
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
         return await self.request(
             "GET",
             url,
@@ -292,8 +331,6 @@ class AsyncClient(BaseClient):
             follow_redirects=follow_redirects,
             timeout=timeout,
             extensions=extensions,
-            allow_redirects=allow_redirects,
-            middlewares=middlewares,
         )
 
     async def options(
@@ -309,8 +346,13 @@ class AsyncClient(BaseClient):
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[Middleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> Response:
         """Send an OPTIONS request. See `request`."""
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
         return await self.request(
             "OPTIONS",
             url,
@@ -321,8 +363,6 @@ class AsyncClient(BaseClient):
             follow_redirects=follow_redirects,
             timeout=timeout,
             extensions=extensions,
-            allow_redirects=allow_redirects,
-            middlewares=middlewares,
         )
 
     async def head(
@@ -338,8 +378,13 @@ class AsyncClient(BaseClient):
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[Middleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> Response:
         """Send a HEAD request. See `request`."""
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
         return await self.request(
             "HEAD",
             url,
@@ -350,8 +395,6 @@ class AsyncClient(BaseClient):
             follow_redirects=follow_redirects,
             timeout=timeout,
             extensions=extensions,
-            allow_redirects=allow_redirects,
-            middlewares=middlewares,
         )
 
     async def delete(
@@ -367,8 +410,13 @@ class AsyncClient(BaseClient):
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[Middleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> Response:
         """Send a DELETE request. See `request`."""
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
         return await self.request(
             "DELETE",
             url,
@@ -379,8 +427,6 @@ class AsyncClient(BaseClient):
             follow_redirects=follow_redirects,
             timeout=timeout,
             extensions=extensions,
-            allow_redirects=allow_redirects,
-            middlewares=middlewares,
         )
 
     async def post(
@@ -400,8 +446,13 @@ class AsyncClient(BaseClient):
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[Middleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> Response:
         """Send a POST request. See `request`."""
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
         return await self.request(
             "POST",
             url,
@@ -416,8 +467,6 @@ class AsyncClient(BaseClient):
             follow_redirects=follow_redirects,
             timeout=timeout,
             extensions=extensions,
-            allow_redirects=allow_redirects,
-            middlewares=middlewares,
         )
 
     async def put(
@@ -437,8 +486,13 @@ class AsyncClient(BaseClient):
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[Middleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> Response:
         """Send a PUT request. See `request`."""
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
         return await self.request(
             "PUT",
             url,
@@ -453,8 +507,6 @@ class AsyncClient(BaseClient):
             follow_redirects=follow_redirects,
             timeout=timeout,
             extensions=extensions,
-            allow_redirects=allow_redirects,
-            middlewares=middlewares,
         )
 
     async def patch(
@@ -474,8 +526,13 @@ class AsyncClient(BaseClient):
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[Middleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> Response:
         """Send a PATCH request. See `request`."""
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
         return await self.request(
             "PATCH",
             url,
@@ -490,8 +547,105 @@ class AsyncClient(BaseClient):
             follow_redirects=follow_redirects,
             timeout=timeout,
             extensions=extensions,
+        )
+
+    async def query(
+        self,
+        url: URLTypes,
+        *,
+        content: RequestContent | None = None,
+        data: RequestData | None = None,
+        files: RequestFiles | None = None,
+        json: Any = None,
+        params: QueryParamTypes | None = None,
+        headers: HeaderTypes | None = None,
+        cookies: CookieTypes | None = None,
+        auth: AuthTypes | UseClientDefault | None = USE_CLIENT_DEFAULT,
+        follow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
+        timeout: TimeoutTypes | UseClientDefault = USE_CLIENT_DEFAULT,
+        extensions: RequestExtensions | None = None,
+        allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
+        middlewares: Sequence[Middleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
+    ) -> Response:
+        """Send a QUERY request: safe and idempotent like GET, with a body like POST. See `request`."""
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
+        return await self.request(
+            "QUERY",
+            url,
+            content=content,
+            data=data,
+            files=files,
+            json=json,
+            params=params,
+            headers=headers,
+            cookies=cookies,
+            auth=auth,
+            follow_redirects=follow_redirects,
+            timeout=timeout,
+            extensions=extensions,
+        )
+
+    def sse(
+        self,
+        url: URLTypes,
+        *,
+        method: str = "GET",
+        content: RequestContent | None = None,
+        data: RequestData | None = None,
+        files: RequestFiles | None = None,
+        json: Any = None,
+        params: QueryParamTypes | None = None,
+        headers: HeaderTypes | None = None,
+        cookies: CookieTypes | None = None,
+        auth: AuthTypes | UseClientDefault | None = USE_CLIENT_DEFAULT,
+        follow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
+        timeout: TimeoutTypes | UseClientDefault = USE_CLIENT_DEFAULT,
+        extensions: RequestExtensions | None = None,
+        max_event_size: int | None = 1024 * 1024,
+        reconnect: bool | Reconnect = False,
+        allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
+        middlewares: Sequence[Middleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
+    ) -> AsyncSubscription:
+        """A context manager that sends a request and gives its server-sent events; leaving it closes the response.
+
+        Arguments as of `request`, and:
+
+        Args:
+            max_event_size: The most bytes of one event; None for no bound.
+            reconnect: Whether to connect again when the stream ends or fails, with `Last-Event-ID`; a `Reconnect`
+                says how often and after which waits.
+
+        Iterating raises:
+            SSEError: the response is no event stream, or an event is too large.
+            HTTPError: one of its kinds.
+        """
+        from ._sse import AsyncSubscription
+
+        return AsyncSubscription(
+            self,
+            method,
+            url,
+            max_event_size=max_event_size,
+            reconnect=reconnect,
+            content=content,
+            data=data,
+            files=files,
+            json=json,
+            params=params,
+            headers=headers,
+            cookies=cookies,
+            auth=auth,
+            follow_redirects=follow_redirects,
+            timeout=timeout,
+            extensions=extensions,
             allow_redirects=allow_redirects,
             middlewares=middlewares,
+            params_mode=params_mode,
         )
 
     async def aclose(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scallion.middlewares.auth import build_auth
@@ -21,18 +22,24 @@ from scallion.pipeline.pipeline import AnyMiddleware, Pipeline
 from scallion.pipeline.queryparams import QueryParams
 from scallion.pipeline.request import Request
 from scallion.pipeline.runtime import Runtime
-from scallion.pipeline.settings import DEFAULT_MAX_REDIRECTS, Limits, Proxy, Timeout
+from scallion.pipeline.settings import DEFAULT_MAX_REDIRECTS, Limits, Timeout
 from scallion.pipeline.urls import URL, merge_base, with_trailing_slash
 
 from ._arguments import (
+    PARAMS_MODE,
     USE_CLIENT_DEFAULT,
+    ParamsMode,
     UseClientDefault,
     check_kinds,
+    check_params_mode,
+    check_timeout_option,
     lay,
+    one_of,
     refuse_for_lack,
     several,
 )
-from ._mounts import URLPattern, routes
+from ._mounts import Routing, URLPattern, mounted, patterns, routes
+from ._overridable import Overridable
 from ._stacks import compatible
 from ._version import __version__
 
@@ -68,7 +75,7 @@ class ClientState(enum.Enum):
     CLOSED = 3
 
 
-class BaseClient:
+class BaseClient(Overridable):
     """See `Client` and `AsyncClient`. Settings may be changed between calls, but for the pipeline."""
 
     def __init__(
@@ -92,16 +99,19 @@ class BaseClient:
         event_hooks: Mapping[str, list[Callable[..., Any]]] | None,
         base_url: URLTypes,
         transport: Any,
+        app: Callable[..., Any] | None,
         trust_env: bool,
         default_encoding: str | Callable[[bytes], str | None],
         pipeline: Pipeline | None,
         middlewares: Sequence[AnyMiddleware],
+        params_mode: ParamsMode,
         runtime: Runtime,
     ) -> None:
         check_kinds(limits, pipeline)
-        self._base_url = with_trailing_slash(URL(base_url))
+        self.base_url = URL(base_url)
         self._auth = build_auth(auth)
         self._params = QueryParams(params)
+        self._params_mode = check_params_mode(params_mode)
         self.headers = headers  # type: ignore[assignment]
         self._timeout = Timeout(timeout)
         self._trust_env = trust_env
@@ -116,35 +126,36 @@ class BaseClient:
         self._set_redirects(pipeline, follow_redirects, max_redirects)
         self._set_pipeline(pipeline, middlewares, jar, event_hooks or {})
 
-        def make(proxy: Proxy | None) -> Any:
-            return self._make_transport(
-                verify=verify,
-                cert=cert,
-                trust_env=trust_env,
-                http1=http1,
-                http2=http2,
-                limits=limits,
-                proxy=proxy,
-            )
-
+        settings: dict[str, Any] = {
+            "verify": verify,
+            "cert": cert,
+            "trust_env": trust_env,
+            "http1": http1,
+            "http2": http2,
+            "limits": limits,
+        }
+        transport = one_of("transport", transport, "app", app, unset=None)
         own = transport is not None
-        self._transport = transport if own else make(None)
+        if app is not None:
+            transport = self._serve(app)
+        self._transport = self._init_transport(**settings, transport=transport)
         found = routes(proxy, proxies, use_environment=trust_env and not own)
         self._mounts: dict[URLPattern, Any] = {
-            URLPattern(pattern): None if to is None else make(to) for pattern, to in found.items()
+            URLPattern(pattern): mounted(to, partial(self._init_proxy_transport, **settings))
+            for pattern, to in found.items()
         }
         if mounts is not None:
-            self._mounts.update(
-                {URLPattern(pattern): mounted for pattern, mounted in mounts.items()}
-            )
+            self._mounts.update(patterns(mounts))
         self._mounts = dict(sorted(self._mounts.items()))
+        self._routing = Routing()
         self._innermost = self._seam()
         self._onion = self._pipeline.compose(self._innermost, runtime)
         self._options = self._pipeline.options
 
     # What the two colours add
 
-    def _make_transport(self, **settings: Any) -> Any:
+    def _serve(self, app: Callable[..., Any]) -> Any:
+        """The transport that an application is behind."""
         raise NotImplementedError
 
     def _seam(self) -> Send:
@@ -206,7 +217,10 @@ class BaseClient:
 
     @base_url.setter
     def base_url(self, url: URLTypes) -> None:
-        self._base_url = with_trailing_slash(URL(url))
+        given = URL(url)
+        self._base_url = with_trailing_slash(given)
+        # A path and a query, where the one is to be appended to and the other to be merged.
+        self._given_base = given
 
     @property
     def headers(self) -> Headers:
@@ -234,6 +248,10 @@ class BaseClient:
     @cookies.setter
     def cookies(self, cookies: CookieTypes) -> None:
         given = Cookies(cookies)
+        if "_cookies" not in self.__dict__:
+            # Subclasses set it before this class's constructor has run, which then sets it anew.
+            self._cookies = given
+            return
         self._cookies.clear()
         self._cookies.update(given)
 
@@ -246,6 +264,15 @@ class BaseClient:
     def params(self, params: QueryParamTypes) -> None:
         self._params = QueryParams(params)
 
+    @property
+    def params_mode(self) -> ParamsMode:
+        """What params do to a URL's query: "replace" it, or "merge" with it."""
+        return self._params_mode
+
+    @params_mode.setter
+    def params_mode(self, mode: ParamsMode) -> None:
+        self._params_mode = check_params_mode(mode)
+
     def _set_redirects(
         self, pipeline: Pipeline, follow_redirects: bool | None, max_redirects: int
     ) -> None:
@@ -255,8 +282,10 @@ class BaseClient:
             raise UnknownOption(
                 "max_redirects= needs the layer Redirects, which this pipeline does not have"
             )
-        self._redirects = (False, max_redirects) if layer is None else (layer.follow, layer.limit)
-        follow, limit = self._redirects
+        follow, limit = (False, max_redirects) if layer is None else (layer.follow, layer.limit)
+        # What the layer does unless told otherwise. An override of ours is told to it each time.
+        overridden = type(self)._redirect_headers is not Overridable._redirect_headers
+        self._redirects = None if overridden else (follow, limit)
         self.follow_redirects = follow if follow_redirects is None else follow_redirects
         self.max_redirects = limit if max_redirects == DEFAULT_MAX_REDIRECTS else max_redirects
 
@@ -298,6 +327,7 @@ class BaseClient:
         cookies: CookieTypes | None = None,
         timeout: TimeoutTypes | UseClientDefault = USE_CLIENT_DEFAULT,
         extensions: RequestExtensions | None = None,
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> Request:
         """A request as this client would send it: the client's settings, overridden by those given here.
 
@@ -307,10 +337,26 @@ class BaseClient:
         options: dict[str, Any] = {"timeout": limits.as_dict()}
         if extensions:
             options.update(extensions)
+            if "timeout" in extensions:
+                check_timeout_option(extensions["timeout"])
+            params_mode = options.pop(PARAMS_MODE, params_mode)
+        if isinstance(params_mode, UseClientDefault):
+            params_mode = self._params_mode
+        elif params_mode != "replace":
+            check_params_mode(params_mode)
+        if params_mode == "replace":
+            target = self._merge_url(url)
+            if params or self._params:
+                params = QueryParams(self._params).merge(params)
+        else:
+            from ._merging import merge_query
+
+            target = merge_query(self._given_base, url, self._params.merge(params))
+            params = None
         return Request(
             method,
-            self._merge_url(url),
-            params=QueryParams(self._params).merge(params) if params or self._params else params,
+            target,
+            params=params,
             headers=self._merge_headers(headers),
             cookies=self._merge_cookies(cookies),
             content=content,
@@ -362,6 +408,9 @@ class BaseClient:
             raise TypeError(
                 f"send() takes a Request, not {type(request).__name__}: make one with build_request()"
             ) from None
+        if "timeout" not in extensions:
+            # Made by hand: without the client's limits it might wait for ever.
+            extensions["timeout"] = self._timeout.as_dict()
         onion = self._onion
         installed = self._options
         if len(extensions) > 1 or middlewares:
@@ -382,15 +431,15 @@ class BaseClient:
         if chosen is not None or auth is None:
             laid = lay(extensions, installed, "scallion.Authentication", chosen)
         if follow is follow_redirects or (follow, self.max_redirects) != self._redirects:
-            option = RedirectOption(follow, self.max_redirects)
+            headers = self._redirect_headers if self._redirects is None else None
+            option = RedirectOption(follow, self.max_redirects, headers)
             laid += lay(extensions, installed, "scallion.Redirects", option)
         return onion, laid
 
     def _transport_for_url(self, url: URL) -> Any:
-        for pattern, transport in self._mounts.items():
-            if pattern.matches(url):
-                return self._transport if transport is None else transport
-        return self._transport
+        mounts = self._mounts
+        found = self._routing.find(mounts, url) if mounts else None
+        return self._transport if found is None else found
 
     def _transports(self) -> list[Any]:
         """Each transport once."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from scallion.pipeline.onion import Send
+from scallion.pipeline.onion import Send, name_of
 from scallion.pipeline.pipeline import AnyMiddleware, Pipeline
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
@@ -22,13 +23,22 @@ from scallion.pipeline.settings import (
     Limits,
 )
 
-from ._arguments import USE_CLIENT_DEFAULT, UseClientDefault, one_of
+from ._arguments import (
+    NO_MORE,
+    USE_CLIENT_DEFAULT,
+    ParamsMode,
+    UseClientDefault,
+    in_terms_of_httpx,
+    lend_timeout,
+    one_of,
+)
 from ._base import BaseClient, ClientState
 from ._seam import sync_seam
 
 if TYPE_CHECKING:
     import ssl
 
+    from scallion.pipeline.sse import Reconnect
     from scallion.pipeline.types import (
         AuthTypes,
         CertTypes,
@@ -44,6 +54,8 @@ if TYPE_CHECKING:
         URLTypes,
     )
     from scallion.transports.base import BaseTransport
+
+    from ._sse import Subscription
 
 __all__ = ["Client"]
 
@@ -75,6 +87,10 @@ class Client(BaseClient):
         default_encoding: Of texts whose charset is not named: a name, or a function of the content.
         pipeline: The layers; `compatible()` by default.
         middlewares: Layers of your own, each called once per logical request, first = outermost.
+        app: A WSGI application that answers instead of the network; the older spelling of
+            `transport=WSGITransport(app)`.
+        params_mode: What params do to a URL's query: "replace" it, or "merge" with it: what the URL has is kept,
+            that of `base_url` included, but for the names that are given.
     """
 
     def __init__(
@@ -103,6 +119,8 @@ class Client(BaseClient):
         middlewares: Sequence[AnyMiddleware] = (),
         proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
+        app: Callable[..., Any] | None = None,
+        params_mode: ParamsMode = "replace",
     ) -> None:
         follow = one_of("follow_redirects", follow_redirects, "allow_redirects", allow_redirects)
         super().__init__(
@@ -124,10 +142,12 @@ class Client(BaseClient):
             event_hooks=event_hooks,
             base_url=base_url,
             transport=transport,
+            app=app,
             trust_env=trust_env,
             default_encoding=default_encoding,
             pipeline=pipeline,
             middlewares=middlewares,
+            params_mode=params_mode,
             runtime=BlockingRuntime(),
         )
 
@@ -136,8 +156,18 @@ class Client(BaseClient):
 
         return HTTPTransport(**settings)
 
+    def _serve(self, app: Callable[..., Any]) -> BaseTransport:
+        call = getattr(app, "__call__", None)  # noqa: B004
+        if iscoroutinefunction(app) or iscoroutinefunction(call):
+            raise TypeError(
+                f"A Client's app= is a WSGI application, and {name_of(app)} is an ASGI one: use an AsyncClient"
+            )
+        from scallion.transports.wsgi import WSGITransport
+
+        return WSGITransport(app=app)
+
     def _seam(self) -> Send:
-        return sync_seam(self._transport_for_url, self._default_encoding)
+        return sync_seam(self, self._default_encoding)
 
     def send(
         self,
@@ -148,6 +178,7 @@ class Client(BaseClient):
         follow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[AnyMiddleware] = (),
+        timeout: TimeoutTypes | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> Response:
         """Send a request that `build_request` made, through all layers.
 
@@ -158,6 +189,8 @@ class Client(BaseClient):
             follow_redirects: Instead of the client's setting.
             allow_redirects: The older spelling.
             middlewares: Further layers for this request, inside the client's own.
+            timeout: For this sending, instead of `request.extensions["timeout"]`, which stays as it is; the older
+                spelling of `build_request(timeout=...)`.
 
         Raises:
             HTTPError: one of its kinds.
@@ -165,8 +198,10 @@ class Client(BaseClient):
             UnknownOption: the request has an option that no layer reads.
         """
         follow = one_of("follow_redirects", follow_redirects, "allow_redirects", allow_redirects)
-        onion, laid = self._begin(request, auth, follow, middlewares)
+        kept = None if timeout is USE_CLIENT_DEFAULT else lend_timeout(request, timeout)
+        laid: tuple[str, ...] = ()
         try:
+            onion, laid = self._begin(request, auth, follow, middlewares)
             response = run(onion(request))
             if not stream:
                 try:
@@ -177,6 +212,8 @@ class Client(BaseClient):
         finally:
             for key in laid:
                 request.extensions.pop(key, None)
+            if kept is not None:
+                request.extensions = kept
         return response
 
     def request(
@@ -197,6 +234,7 @@ class Client(BaseClient):
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[AnyMiddleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> Response:
         """Build a request, send it, and return the response, its body read.
 
@@ -209,7 +247,7 @@ class Client(BaseClient):
             data: Fields of a form.
             files: Files of a multipart form; `data` joins them.
             json: A value to send as JSON.
-            params: Replaces the URL's query, together with the client's params.
+            params: Together with the client's params the query; see `params_mode` for what becomes of the URL's.
             headers: Further headers.
             cookies: Further cookies, for this request only.
             auth: Instead of the client's; None for none.
@@ -218,11 +256,16 @@ class Client(BaseClient):
             extensions: Options for layers and transport.
             allow_redirects: The older spelling of `follow_redirects`.
             middlewares: Further layers for this request, inside the client's own.
+            params_mode: Instead of the client's.
 
         Raises:
             HTTPError: one of its kinds; an answer of whatever status is no error.
             InvalidURL: the URL is malformed.
         """
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
         request = self.build_request(
             method,
             url,
@@ -240,8 +283,6 @@ class Client(BaseClient):
             request,
             auth=auth,
             follow_redirects=follow_redirects,
-            allow_redirects=allow_redirects,
-            middlewares=middlewares,
         )
 
     def stream(
@@ -262,11 +303,16 @@ class Client(BaseClient):
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[AnyMiddleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> _Streaming:
         """A context manager that sends a request and gives the response, its body unread; leaving it closes that.
 
         Arguments as of `request`.
         """
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
         request = self.build_request(
             method,
             url,
@@ -285,8 +331,6 @@ class Client(BaseClient):
             request,
             auth=auth,
             follow_redirects=follow_redirects,
-            allow_redirects=allow_redirects,
-            middlewares=middlewares,
         )
 
     def get(
@@ -302,8 +346,13 @@ class Client(BaseClient):
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[AnyMiddleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> Response:
         """Send a GET request. See `request`."""
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
         return self.request(
             "GET",
             url,
@@ -314,8 +363,6 @@ class Client(BaseClient):
             follow_redirects=follow_redirects,
             timeout=timeout,
             extensions=extensions,
-            allow_redirects=allow_redirects,
-            middlewares=middlewares,
         )
 
     def options(
@@ -331,8 +378,13 @@ class Client(BaseClient):
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[AnyMiddleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> Response:
         """Send an OPTIONS request. See `request`."""
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
         return self.request(
             "OPTIONS",
             url,
@@ -343,8 +395,6 @@ class Client(BaseClient):
             follow_redirects=follow_redirects,
             timeout=timeout,
             extensions=extensions,
-            allow_redirects=allow_redirects,
-            middlewares=middlewares,
         )
 
     def head(
@@ -360,8 +410,13 @@ class Client(BaseClient):
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[AnyMiddleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> Response:
         """Send a HEAD request. See `request`."""
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
         return self.request(
             "HEAD",
             url,
@@ -372,8 +427,6 @@ class Client(BaseClient):
             follow_redirects=follow_redirects,
             timeout=timeout,
             extensions=extensions,
-            allow_redirects=allow_redirects,
-            middlewares=middlewares,
         )
 
     def delete(
@@ -389,8 +442,13 @@ class Client(BaseClient):
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[AnyMiddleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> Response:
         """Send a DELETE request. See `request`."""
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
         return self.request(
             "DELETE",
             url,
@@ -401,8 +459,6 @@ class Client(BaseClient):
             follow_redirects=follow_redirects,
             timeout=timeout,
             extensions=extensions,
-            allow_redirects=allow_redirects,
-            middlewares=middlewares,
         )
 
     def post(
@@ -422,8 +478,13 @@ class Client(BaseClient):
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[AnyMiddleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> Response:
         """Send a POST request. See `request`."""
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
         return self.request(
             "POST",
             url,
@@ -438,8 +499,6 @@ class Client(BaseClient):
             follow_redirects=follow_redirects,
             timeout=timeout,
             extensions=extensions,
-            allow_redirects=allow_redirects,
-            middlewares=middlewares,
         )
 
     def put(
@@ -459,8 +518,13 @@ class Client(BaseClient):
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[AnyMiddleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> Response:
         """Send a PUT request. See `request`."""
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
         return self.request(
             "PUT",
             url,
@@ -475,8 +539,6 @@ class Client(BaseClient):
             follow_redirects=follow_redirects,
             timeout=timeout,
             extensions=extensions,
-            allow_redirects=allow_redirects,
-            middlewares=middlewares,
         )
 
     def patch(
@@ -496,8 +558,13 @@ class Client(BaseClient):
         extensions: RequestExtensions | None = None,
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         middlewares: Sequence[AnyMiddleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
     ) -> Response:
         """Send a PATCH request. See `request`."""
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
         return self.request(
             "PATCH",
             url,
@@ -512,8 +579,105 @@ class Client(BaseClient):
             follow_redirects=follow_redirects,
             timeout=timeout,
             extensions=extensions,
+        )
+
+    def query(
+        self,
+        url: URLTypes,
+        *,
+        content: RequestContent | None = None,
+        data: RequestData | None = None,
+        files: RequestFiles | None = None,
+        json: Any = None,
+        params: QueryParamTypes | None = None,
+        headers: HeaderTypes | None = None,
+        cookies: CookieTypes | None = None,
+        auth: AuthTypes | UseClientDefault | None = USE_CLIENT_DEFAULT,
+        follow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
+        timeout: TimeoutTypes | UseClientDefault = USE_CLIENT_DEFAULT,
+        extensions: RequestExtensions | None = None,
+        allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
+        middlewares: Sequence[AnyMiddleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
+    ) -> Response:
+        """Send a QUERY request: safe and idempotent like GET, with a body like POST. See `request`."""
+        if (allow_redirects, middlewares, params_mode) != NO_MORE:
+            follow_redirects, extensions = in_terms_of_httpx(
+                follow_redirects, allow_redirects, extensions, middlewares, params_mode
+            )
+        return self.request(
+            "QUERY",
+            url,
+            content=content,
+            data=data,
+            files=files,
+            json=json,
+            params=params,
+            headers=headers,
+            cookies=cookies,
+            auth=auth,
+            follow_redirects=follow_redirects,
+            timeout=timeout,
+            extensions=extensions,
+        )
+
+    def sse(
+        self,
+        url: URLTypes,
+        *,
+        method: str = "GET",
+        content: RequestContent | None = None,
+        data: RequestData | None = None,
+        files: RequestFiles | None = None,
+        json: Any = None,
+        params: QueryParamTypes | None = None,
+        headers: HeaderTypes | None = None,
+        cookies: CookieTypes | None = None,
+        auth: AuthTypes | UseClientDefault | None = USE_CLIENT_DEFAULT,
+        follow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
+        timeout: TimeoutTypes | UseClientDefault = USE_CLIENT_DEFAULT,
+        extensions: RequestExtensions | None = None,
+        max_event_size: int | None = 1024 * 1024,
+        reconnect: bool | Reconnect = False,
+        allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
+        middlewares: Sequence[AnyMiddleware] = (),
+        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
+    ) -> Subscription:
+        """A context manager that sends a request and gives its server-sent events; leaving it closes the response.
+
+        Arguments as of `request`, and:
+
+        Args:
+            max_event_size: The most bytes of one event; None for no bound.
+            reconnect: Whether to connect again when the stream ends or fails, with `Last-Event-ID`; a `Reconnect`
+                says how often and after which waits.
+
+        Iterating raises:
+            SSEError: the response is no event stream, or an event is too large.
+            HTTPError: one of its kinds.
+        """
+        from ._sse import Subscription
+
+        return Subscription(
+            self,
+            method,
+            url,
+            max_event_size=max_event_size,
+            reconnect=reconnect,
+            content=content,
+            data=data,
+            files=files,
+            json=json,
+            params=params,
+            headers=headers,
+            cookies=cookies,
+            auth=auth,
+            follow_redirects=follow_redirects,
+            timeout=timeout,
+            extensions=extensions,
             allow_redirects=allow_redirects,
             middlewares=middlewares,
+            params_mode=params_mode,
         )
 
     def close(self) -> None:

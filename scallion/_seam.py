@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 from weakref import ref
 
 from scallion.pipeline.errors import RequestError, TotalTimeout
@@ -18,13 +18,27 @@ from scallion.pipeline.urls import URL
 __all__ = ["async_seam", "sync_seam"]
 
 
-def sync_seam(pick: Callable[[URL], Any], default_encoding: Any) -> Send:
-    """What sends a request through the `BaseTransport` that `pick` chooses for its URL."""
+class Router(Protocol):
+    """A client. It is asked anew for each request, so that a patch of its method takes effect.
+
+    What sends holds it weakly: a client that nobody has any more is gone at once, and with it its connections, without
+    waiting for the garbage collector. While it sends, it is there.
+    """
+
+    def _transport_for_url(self, url: URL) -> Any: ...
+
+
+def sync_seam(router: Router, default_encoding: Any) -> Send:
+    """What sends a request through the `BaseTransport` that `router` chooses for its URL."""
+    client = ref(router)
 
     async def send(request: Request) -> Response:
+        router = client()
+        if router is None:
+            raise _gone()
         started = time.perf_counter()
         try:
-            response = pick(request.url).handle_request(request)
+            response = router._transport_for_url(request.url).handle_request(request)
         except RequestError as error:
             if error._request is None:
                 error.request = request
@@ -43,13 +57,17 @@ def sync_seam(pick: Callable[[URL], Any], default_encoding: Any) -> Send:
     return send
 
 
-def async_seam(pick: Callable[[URL], Any], default_encoding: Any) -> Send:
-    """What sends a request through the `AsyncBaseTransport` that `pick` chooses for its URL."""
+def async_seam(router: Router, default_encoding: Any) -> Send:
+    """What sends a request through the `AsyncBaseTransport` that `router` chooses for its URL."""
+    client = ref(router)
 
     async def send(request: Request) -> Response:
+        router = client()
+        if router is None:
+            raise _gone()
         started = time.perf_counter()
         try:
-            response = await pick(request.url).handle_async_request(request)
+            response = await router._transport_for_url(request.url).handle_async_request(request)
         except RequestError as error:
             if error._request is None:
                 error.request = request
@@ -68,6 +86,13 @@ def async_seam(pick: Callable[[URL], Any], default_encoding: Any) -> Send:
     return send
 
 
+def _gone() -> RuntimeError:
+    # A layer that goes on in the background, say.
+    return RuntimeError(
+        "The client of this request is gone: keep it until the last of its requests is answered"
+    )
+
+
 def _no_response(returned: object) -> TypeError:
     kind = type(returned)
     return TypeError(
@@ -78,7 +103,7 @@ def _no_response(returned: object) -> TypeError:
 
 def _adopt(response: Response, request: Request, started: float, default_encoding: Any) -> Response:
     if type(response.stream) is ByteStream:
-        response._elapsed = time.perf_counter() - started
+        response._whole_after = time.perf_counter() - started
     response.request = request
     response.default_encoding = default_encoding
     if "logging" in sys.modules:

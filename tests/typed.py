@@ -53,6 +53,11 @@ def functions() -> None:
     scallion.head("https://example.org/", headers={"X-A": "1"}, cookies={"a": "1"}, timeout=None)
     scallion.options("https://example.org/", allow_redirects=False, proxies="http://localhost:3128")
     scallion.delete("https://example.org/", auth=("user", "pass"), verify=False)
+    scallion.get(
+        "https://example.org/?a=1", params={"b": 2}, params_mode="merge", cert="client.pem"
+    )
+    scallion.get("https://example.org/", params_mode="mix")  # type: ignore[arg-type]
+    assert_type(scallion.query("https://example.org/", json={"find": "apples"}), Response)
     with scallion.stream("GET", "https://example.org/") as streamed:
         assert_type(streamed, Response)
 
@@ -95,6 +100,7 @@ def errors() -> str:
         scallion.get("https://example.org/").raise_for_status()
     except HTTPStatusError as error:
         assert_type(error.response, Response)
+        assert_type(error.body, bytes)
         return f"{error.response.status_code} {error.request.url}"
     except scallion.TimeoutException as error:
         assert_type(error.request, Request)
@@ -117,6 +123,15 @@ def check(response: Response) -> None:
 
 async def alog(request: Request) -> None:
     print(request.method)
+
+
+def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    start_response("200 OK", [])
+    return [b"x"]
+
+
+async def asgi(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
 
 
 def settings(context: ssl.SSLContext, transport: scallion.HTTPTransport) -> None:
@@ -144,6 +159,9 @@ def settings(context: ssl.SSLContext, transport: scallion.HTTPTransport) -> None
     Client(proxy=Proxy("http://localhost", auth=("u", "p")), base_url=URL("https://example.org"))
     AsyncClient(event_hooks={"request": [alog]}, transport=scallion.AsyncHTTPTransport(retries=1))
     AsyncClient(default_encoding=lambda content: "utf-8" if content else None)
+
+    Client(app=wsgi, params_mode="merge")
+    AsyncClient(app=asgi)
 
     headers: dict[str, str] = {"a": "b"}
     params: dict[str, str | int] = {"a": 1}
@@ -179,6 +197,8 @@ def reading(client: Client) -> None:
     assert_type(client.auth, Auth | None)
     assert_type(client.timeout, Timeout)
     assert_type(client.base_url, URL)
+    assert_type(client.base_url.origin, scallion.Origin)
+    assert_type(client.base_url.origin.port, int | None)
     assert_type(client.is_closed, bool)
     assert_type(client.pipeline, Pipeline)
 
@@ -198,9 +218,15 @@ def calls() -> None:
         request = client.build_request("GET", "/", extensions={"sni_hostname": "x"})
         assert_type(request, Request)
         assert_type(client.send(request, stream=True, auth=("u", "p")), Response)
+        assert_type(client.send(request, timeout=1.0), Response)
+        assert_type(client.query("/", content=b"find", params_mode="replace"), Response)
         with client.stream("GET", "/") as response:
             assert_type(response, Response)
             assert_type(response.read(), bytes)
+        with client.sse("/events", reconnect=True) as source:
+            assert_type(source, scallion.EventSource)
+            for event in source:
+                assert_type(event, scallion.ServerSentEvent)
         client.get(
             "/", extensions=Retries.option_for(attempts=1) | Redirects.option_for(follow=True)
         )
@@ -227,6 +253,10 @@ async def acalls() -> None:
             async for line in response.aiter_lines():
                 assert_type(line, str)
         assert_type(await client.send(client.build_request("GET", "/")), Response)
+        assert_type(await client.query("/", json={}), Response)
+        async with client.sse("/events", reconnect=scallion.Reconnect(attempts=3)) as source:
+            async for event in source:
+                assert_type(event, scallion.ServerSentEvent)
         await client.aclose()
 
 
@@ -396,5 +426,7 @@ def transports() -> None:
     Client(transport=MockTransport(lambda request: Response(200, stream=Stream())))
     Client(transport=scallion.HTTPTransport(retries=1, limits=Limits(max_connections=1), uds="/x"))
     Client(mounts={"http://a": Transport(), "http://b": None})
+    Client(transport=scallion.WSGITransport(wsgi))
+    AsyncClient(transport=scallion.ASGITransport(app=asgi, root_path="/api"))
     mounts: dict[str, scallion.BaseTransport | None] = {"http://a": Transport()}
     Client(mounts=mounts)

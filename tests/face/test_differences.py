@@ -12,12 +12,16 @@ TESTS = Path(__file__).parent.parent
 
 def test_every_difference_is_shown_by_a_test() -> None:
     """
-    The docstrings of tests name them.
+    The docstrings of tests name them, or the cases of tables.
     """
     named = {
         key
-        for path in TESTS.rglob("test_*.py")
-        for key in re.findall(r'differences: "([\w -]+)"', path.read_text(encoding="utf-8"))
+        for path in TESTS.rglob("*.py")
+        for key in re.findall(
+            r'''(?:differences: |differs=)"([\w' -]+)"''',
+            path.read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
     }
 
     assert set(DIFFERENCES) == named

@@ -44,7 +44,7 @@ def test_raw_is_deprecated() -> None:
     """
     It still gives the four parts.
     """
-    with pytest.warns(DeprecationWarning, match="deprecated"):
+    with pytest.warns(UserWarning, match="deprecated"):
         raw = URL(FULL).raw
 
     assert RawURL(b"https", b"www.example.org", 8443, b"/a%20b/c?x=1&y=%20") == raw
