@@ -5,6 +5,8 @@ Where this departs from h2's defaults, and why:
 - After GOAWAY the streams that the server still serves go on (section 6.8); h2 would take nothing more.
 - A malformed response costs its own stream, not the connection (section 8.1.1). So fields are checked here,
   which with regular expressions is also several times faster than h2's loops over single characters.
+- What the server sends on a stream before it has read that we reset it is ignored (section 5.1). h2 would answer each
+  frame with another reset, and servers close connections on which many come.
 - A frame that is larger than allowed is refused at its header (section 4.2); h2 would wait for its payload, which may
   never come.
 - Outgoing fields come checked, in lower case and without those of HTTP/1.1's connections; h2 need not do it again.
@@ -20,10 +22,10 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, Event
-from h2.exceptions import FrameTooLargeError, InvalidBodyLengthError
+from h2.exceptions import FrameTooLargeError, InvalidBodyLengthError, StreamClosedError
 from h2.settings import SettingCodes, Settings
 from hpack import NeverIndexedHeaderTuple
-from hyperframe.frame import DataFrame, Frame, GoAwayFrame
+from hyperframe.frame import DataFrame, Frame, GoAwayFrame, RstStreamFrame
 
 from scallion.pipeline.errors import LocalProtocolError
 from scallion.pipeline.request import Request
@@ -108,6 +110,14 @@ class Codec(H2Connection):
         event.error_code = _error_code(frame.error_code)
         event.last_stream_id = frame.last_stream_id
         return [], [event]
+
+    def _handle_data_on_closed_stream(
+        self, events: list[Event], exc: StreamClosedError, frame: DataFrame
+    ) -> tuple[list[Frame], list[Event]]:
+        frames, events = super()._handle_data_on_closed_stream(events, exc, frame)
+        if self._stream_is_closed_by_reset(exc.stream_id):
+            frames = [answer for answer in frames if not isinstance(answer, RstStreamFrame)]
+        return frames, events
 
     def _receive_frame(self, frame: Frame) -> list[Event]:
         try:

@@ -16,7 +16,7 @@ from .shared_pool import SharedPool
 __all__ = ["SharingCore"]
 
 MOST_STARTS = 10
-"""Connections that may be lost one after the other just as a request is to begin on them."""
+"""Connections that may be lost, or closed by the server, one after the other just as a request begins on them."""
 
 
 class SharingCore(Core):
@@ -40,9 +40,16 @@ class SharingCore(Core):
                 self.release(connection, reusable=True)
                 starts += 1
                 if failure.begun:
-                    if resent or not _may_repeat(failure, request):
+                    # Who closes the connection (GOAWAY) refuses what came too late, and the next connection takes
+                    # it. Who keeps it open and refuses has too much to do: once more, and the caller is told.
+                    too_late = failure.certain and not connection.room
+                    if (
+                        not _may_repeat(failure, request)
+                        or (resent and not too_late)
+                        or starts > MOST_STARTS
+                    ):
                         raise failure.error from failure.error.__cause__
-                    resent = True
+                    resent = resent or not too_late
                 elif starts > MOST_STARTS:
                     raise failure.error from failure
                 if failure.certain:
