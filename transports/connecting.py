@@ -24,6 +24,7 @@ from .deadlines import overdue, remaining
 from .http11 import HTTP11Connection, Owner
 from .network.base import ByteChannel, Network, SocketOption
 from .proxy import open_tunnel, proxy_headers
+from .socks import ask_socks, check_socks
 from .trace import Trace, step_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ Origin: TypeAlias = tuple[str, str, int] | tuple[str, str, int, str]
 
 TLS_SCHEMES = frozenset({"https", "wss"})
 SCHEMES = frozenset({"http", "https", "ws", "wss"})
+SOCKS_PORT = 1080
 BACKOFF = 0.5
 """Seconds before the second further try to connect; it doubles with each (the first comes at once)."""
 
@@ -63,10 +65,9 @@ class Connector:
         http1: bool = True,
         http2: bool = False,
     ) -> None:
-        if proxy is not None and proxy.url.scheme not in ("http", "https"):
-            raise UnsupportedProtocol(
-                f"Proxies of scheme {proxy.url.scheme!r} are not supported; http and https ones are"
-            )
+        self._socks = proxy is not None and proxy.url.scheme in ("socks5", "socks5h")
+        if proxy is not None and self._socks:
+            check_socks(proxy)
         self._verify = verify
         self._cert = cert
         self._trust_env = trust_env
@@ -89,7 +90,8 @@ class Connector:
         # Cases: asked for by ALPN, which WebSockets (RFC 6455) are not; known beforehand, which no forward proxy is.
         scheme = origin[0]
         return self._http2 and (
-            scheme == "https" or (scheme == "http" and not self._http1 and self._proxy is None)
+            scheme == "https"
+            or (scheme == "http" and not self._http1 and (self._proxy is None or self._socks))
         )
 
     def origin(self, request: Request) -> Origin:
@@ -155,14 +157,19 @@ class Connector:
             else:
                 channel = await self._reach_proxy(network, proxy, clock, runtime)
             try:
-                by_proxy = proxy is not None and scheme not in TLS_SCHEMES
-                if proxy is not None and not by_proxy:
-                    trace = Trace.of(request, runtime, "http11")
-                    await open_tunnel(channel, proxy, host, port, clock.left, trace)
+                # Cases: SOCKS, which leads anywhere; a forward proxy, asked for a tunnel where TLS follows; none.
+                by_proxy = False
+                if proxy is not None and self._socks:
+                    await self._ask_socks(channel, proxy, host, port, clock, runtime)
+                elif proxy is not None:
+                    by_proxy = scheme not in TLS_SCHEMES
+                    if not by_proxy:
+                        trace = Trace.of(request, runtime, "http11")
+                        await open_tunnel(channel, proxy, host, port, clock.left, trace)
                 if scheme in TLS_SCHEMES:
                     name = origin[3] if len(origin) == 4 else host.partition("%")[0]
                     context = await self._context(origin, runtime)
-                    part = "connection" if proxy is None else "proxy"
+                    part = "connection" if proxy is None else "socks" if self._socks else "proxy"
                     channel = await _encrypted(channel, context, name, clock, runtime, part)
             except BaseException:
                 channel.close()
@@ -226,6 +233,23 @@ class Connector:
             "socket_options": self._socket_options or None,
         }
 
+    async def _ask_socks(
+        self,
+        channel: ByteChannel,
+        proxy: Proxy,
+        host: str,
+        port: int,
+        clock: _ConnectClock,
+        runtime: Runtime,
+    ) -> None:
+        details = {"host": host, "port": port}
+        async with step_of(
+            clock.request, runtime, "socks.setup_socks5_connection", details
+        ) as step:
+            await ask_socks(channel, proxy, host, port, clock.left)
+            if step.told:
+                step.returned = _stream_over(channel, runtime)
+
     async def _reach_proxy(
         self, network: Network, proxy: Proxy, clock: _ConnectClock, runtime: Runtime
     ) -> ByteChannel:
@@ -237,7 +261,7 @@ class Connector:
             context = proxy.ssl_context or default_ssl_context(
                 True, None, self._trust_env, ("http/1.1",)
             )
-        channel = await self._connect_tcp(network, host, port, clock, runtime)
+        channel = await self._connect_tcp(network, host, port or SOCKS_PORT, clock, runtime)
         if context is None:
             return channel
         try:

@@ -338,6 +338,11 @@ class HTTP11Connection:
         return not self._unfinished and self._codec.reusable()
 
     def _respond(self, request: Request, head: Head) -> Response:
+        if head.status == 407 and self.by_proxy:
+            from .proxy import login_wanted
+
+            # RFC 9110 section 15.5.8: the proxy's own answer, not the origin's.
+            raise login_wanted(head.reason)
         codec = self._codec
         extensions: dict[str, Any] = {
             "http_version": head.version,

@@ -25,7 +25,7 @@ from .messages import RawHeaders
 from .network.base import ByteChannel
 from .trace import Step, Trace
 
-__all__ = ["open_tunnel", "proxy_headers"]
+__all__ = ["login_wanted", "open_tunnel", "proxy_headers"]
 
 
 def proxy_headers(proxy: Proxy) -> RawHeaders:
@@ -36,6 +36,15 @@ def proxy_headers(proxy: Proxy) -> RawHeaders:
         token = base64.b64encode(b":".join(proxy.raw_auth))
         headers.append((b"Proxy-Authorization", b"Basic " + token))
     return headers
+
+
+def login_wanted(reason: bytes, proxy: Proxy | None = None) -> ProxyError:
+    """What a 407 means (RFC 9110 section 15.5.8)."""
+    which = f"the proxy {proxy.url}" if proxy is not None else "the proxy"
+    return ProxyError(
+        f"407 {reason.decode('latin-1')}: {which} wants a login, or another one: "
+        "give it as Proxy(url, auth=(user, password))"
+    )
 
 
 async def open_tunnel(
@@ -80,10 +89,7 @@ async def open_tunnel(
             f"The proxy {proxy.url} broke off the tunnel to {host}:{port}: {error}"
         ) from error
     if head.status == 407:
-        raise ProxyError(
-            f"407 {head.reason.decode('latin-1')}: the proxy {proxy.url} wants a login: "
-            "give it as Proxy(url, auth=(user, password))"
-        )
+        raise login_wanted(head.reason, proxy)
     if not 200 <= head.status < 300:
         raise ProxyError(
             f"{head.status} {head.reason.decode('latin-1')}: the proxy {proxy.url} refused the tunnel to {host}:{port}"

@@ -241,7 +241,7 @@ def squid(*, login: tuple[str, str] | None = None) -> Iterator[Running]:
             f"http_port 127.0.0.1:{port}\n{rules}\ncache deny all\npid_filename none\n"
             f"access_log stdio:{folder}/access.log\ncache_log {folder}/cache.log\ncoredump_dir {folder}\n"
             f"visible_hostname localhost\n{user}shutdown_lifetime 0 seconds\n"
-            "pinger_enable off\nnetdb_filename none\n"
+            "server_persistent_connections off\npinger_enable off\nnetdb_filename none\n"
         )
         return [program, "-N", "-n", f"tests{port}", "-f", str(folder / "squid.conf")]
 
