@@ -78,7 +78,9 @@ class HTTP2Connection(Arrivals):
         """How many exchanges there may be at once; 0 if none should begin here any more."""
         if self._closed or self._lost or self._mute or self._dead or self._goaway is not None:
             return 0
-        return self._most if self._codec.highest_outbound_stream_id < LAST_STREAM_ID else 0
+        if self._codec.highest_outbound_stream_id >= LAST_STREAM_ID or not self._most:
+            return 0
+        return self._capacity()
 
     def stale(self) -> bool:
         """Whether no exchange should begin here; takes in what arrived while nobody was reading."""
@@ -359,6 +361,7 @@ class HTTP2Connection(Arrivals):
         stream.closed = True
         try:
             self._codec.reset_stream(stream.id, ErrorCodes.CANCEL)
+            self._linger()
         except H2Error:
             return False
         return True

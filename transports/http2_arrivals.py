@@ -2,6 +2,10 @@
 
 Credit for the connection is returned when bytes arrive, credit for a stream when they are read: who reads slowly
 holds up nobody else, and holds no more than one stream's window.
+
+A stream that this side reset counts against the server's limit until a PING sent after it is answered: the server may
+take a while to clear it away, and servers close connections on which too many are begun meanwhile. While nobody reads
+the answer is not seen, so that there is always room for one more then, who will read.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from h2.events import (
     ConnectionTerminated,
     DataReceived,
     InformationalResponseReceived,
+    PingAckReceived,
     RemoteSettingsChanged,
     ResponseReceived,
     StreamEnded,
@@ -46,6 +51,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Arrivals"]
 
+_PROBE = b"scallion"
+
 
 class Arrivals(Link):
     """A link that understands what it receives.
@@ -62,6 +69,9 @@ class Arrivals(Link):
         self._room_changed = False
         # Received and not credited to the connection yet, in bytes.
         self._owed = 0
+        # Streams that were reset, and how many of them the PING under way will show to be cleared away.
+        self._lingering = 0
+        self._probed = 0
 
     def _changed(self) -> None:
         """There may be room for more exchanges now. Called without the lock."""
@@ -157,6 +167,37 @@ class Arrivals(Link):
             self._codec.increment_flow_control_window(self._owed)
             self._owed = 0
 
+    def _linger(self) -> None:
+        """Count a stream that was reset, until the server has shown that it knows."""
+        self._lingering += 1
+        if not self._probed:
+            self._probe()
+
+    def _probe(self) -> None:
+        self._probed = self._lingering
+        self._codec.ping(_PROBE)
+
+    def _on_pong(self, event: PingAckReceived) -> None:
+        if event.ping_data != _PROBE:
+            return
+        self._lingering = self._lingering - self._probed
+        self._probed = 0
+        self._room_changed = True
+        if self._lingering:
+            self._probe()
+
+    def _stop_reading(self) -> None:
+        super()._stop_reading()
+        if self._lingering and not self._reading:
+            self._changed()
+
+    def _capacity(self) -> int:
+        """How many streams there may be at once, as long as there may be any."""
+        room = self._most - self._lingering
+        if self._reading:
+            return max(room, 1)
+        return max(room, min(self._most, len(self._streams) + 1))
+
     def _on_trailers(self, event: TrailersReceived) -> None:
         stream = self._streams.get(event.stream_id or 0)
         if stream is not None:
@@ -189,6 +230,7 @@ class Arrivals(Link):
             stream.closed = True
             try:
                 self._codec.reset_stream(stream.id, ErrorCodes.PROTOCOL_ERROR)
+                self._linger()
             except H2Error:
                 pass
         self._touch(stream)
@@ -221,6 +263,7 @@ _HANDLERS: dict[type, Callable[[Arrivals, Any], None]] = {
     ConnectionTerminated: Arrivals._on_goaway,
     DataReceived: Arrivals._on_data,
     InformationalResponseReceived: Arrivals._on_interim,
+    PingAckReceived: Arrivals._on_pong,
     RemoteSettingsChanged: Arrivals._on_settings,
     ResponseReceived: Arrivals._on_head,
     StreamEnded: Arrivals._on_end,

@@ -9,7 +9,7 @@ The messages are socksio's; how many bytes belong to each reply is known here, s
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scallion.pipeline.errors import (
     ConnectTimeout,
@@ -96,7 +96,7 @@ class _Talk:
     ) -> None:
         self._channel = channel
         self._left = left
-        self.protocol = protocol
+        self.protocol: Any = protocol
 
     async def send(self) -> None:
         await self._channel.write(self.protocol.data_to_send(), self._left())

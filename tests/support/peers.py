@@ -149,7 +149,7 @@ def nginx(
         )
         (folder / "nginx.conf").write_text(
             f"""
-            daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
+            daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log info;
             events {{ worker_connections 4096; }}
             http {{
                 access_log {folder}/access.log; {paths} {http}

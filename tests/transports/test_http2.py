@@ -10,6 +10,7 @@ import pytest
 from h2.errors import ErrorCodes
 from h2.events import SettingsAcknowledged, StreamEnded
 from h2.settings import SettingCodes
+from hyperframe.frame import DataFrame, HeadersFrame, WindowUpdateFrame
 
 from scallion.pipeline.errors import (
     LocalProtocolError,
@@ -20,6 +21,7 @@ from scallion.pipeline.errors import (
     WriteTimeout,
 )
 from scallion.pipeline.response import Response
+from scallion.pipeline.settings import Limits
 from scallion.pipeline.streams import AsyncByteStream, SyncByteStream
 from support.colours import Drive
 from support.http2_server import Call, HTTP2Server, Session
@@ -68,6 +70,14 @@ class Body:
         else:
             piece = await anext(self._iterator, b"")
         return piece
+
+
+def open_ended(session: Session, call: Call) -> None:
+    """Answers whose bodies do not end by themselves, and others."""
+    if call.path == "/hold":
+        session.respond(call, b"some", end=False)
+    else:
+        session.respond(call, b"ok")
 
 
 # One exchange.
@@ -458,6 +468,61 @@ def test_a_response_closed_early(drive: Drive) -> None:
                     await wire.close(response)
                     server.until("reset", 2 * number + 1, ErrorCodes.CANCEL)
                 assert b"ok" == await wire.get(server.url)
+
+        drive(scenario)
+    assert 1 == len(server.connections)
+
+
+def test_a_stream_is_reset_once(drive: Drive) -> None:
+    """
+    What the server sends on it until it has read that is ignored (RFC 9113 section 5.1), whatever it is: servers close
+    connections on which resets pour in.
+    """
+    late = b"".join(
+        frame.serialize()
+        for frame in (
+            *[DataFrame(1, b"d" * 1000) for _ in range(50)],
+            WindowUpdateFrame(1, window_increment=10),
+            HeadersFrame(1, b"\x0f\x0d\x01\x31", flags=["END_HEADERS", "END_STREAM"]),
+        )
+    )
+
+    def answer(session: Session, call: Call) -> None:
+        if call.path == "/late":
+            session.raw(late)
+        open_ended(session, call)
+
+    with HTTP2Server(answer) as server:
+
+        async def scenario() -> None:
+            async with knowing(drive) as wire:
+                await wire.close(await wire.open("GET", server.url + "/hold"))
+                assert b"ok" == await wire.get(server.url + "/late")
+                assert b"ok" == await wire.get(server.url)
+
+        drive(scenario)
+    assert 1 == server.count("reset")
+
+
+def test_a_reset_stream_counts_until_the_server_has_seen_it(drive: Drive) -> None:
+    """
+    It takes a place until the PING after it is answered; while nobody reads there is room for one all the same.
+    """
+    with HTTP2Server(open_ended, settings={STREAMS: 3}) as server:
+
+        async def scenario() -> None:
+            async with knowing(drive, limits=Limits(max_connections=1)) as wire:
+                held = [await wire.open("GET", server.url + "/hold") for _ in range(3)]
+                (connection,) = wire.transport._core.pool._active
+                for response in held[:2]:
+                    await wire.close(response)
+                assert (2, 2) == (connection._lingering, connection.room)
+                assert b"ok" == await wire.get(server.url)
+                # Its answer was read, and the PINGs' before it.
+                while connection._lingering:
+                    assert b"ok" == await wire.get(server.url)
+                assert 3 == connection.room
+                await wire.close(held[2])
 
         drive(scenario)
     assert 1 == len(server.connections)
