@@ -151,8 +151,7 @@ DIFFERENCES: dict[str, str] = {
     ),
     "many codings": "More than five content codings of one body raise DecodingError. httpx undoes any number.",
     "bodies that are there already": (
-        "A response whose body came together with its head holds no connection until it is read, and one that a "
-        "transport made with its content has elapsed. httpx's holds one, and raises RuntimeError."
+        "A response whose body came together with its head holds no connection while it is not read. httpx's holds one."
     ),
     # Apps in process
     "an app that fails half way": (

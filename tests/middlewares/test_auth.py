@@ -244,6 +244,8 @@ def test_history_is_that_of_httpx(drive: Drive) -> None:
     assert [401, 302] == [earlier.status_code for earlier in theirs.history]
     assert [401, 302] == [earlier.status_code for earlier in ours.history]
     assert theirs.history[0].history == ours.history[0].history
+    assert [401] == [earlier.status_code for earlier in theirs.history[1].history]
+    assert [401] == [earlier.status_code for earlier in ours.history[1].history]
 
 
 def test_requests_of_the_flow_inherit_what_bounds_the_call(drive: Drive) -> None:
