@@ -5,10 +5,10 @@ BIN := .venv/bin
 PIP = $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check -qq
 COVERAGE := 95
 
-.PHONY: test demo lint types unit bench clean
+.PHONY: test demo lint types unit ecosystem bench clean
 
 # What a reviewer would ask for.
-test: lint types unit
+test: lint types unit ecosystem
 
 demo: .venv/demo
 	@$(BIN)/python examples/demo.py
@@ -22,9 +22,13 @@ types: .venv/dev
 
 unit: .venv/dev
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q $(PYTEST)
+	@$(BIN)/coverage run -m pytest -q --ignore=tests/ecosystem $(PYTEST)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=$(COVERAGE)
+
+# Packages that expect httpx, on scallion. They have an environment of their own.
+ecosystem: .venv/dev .venv/ecosystem/made
+	@$(BIN)/python -m pytest -q tests/ecosystem $(PYTEST)
 
 bench: .venv/dev
 	@$(BIN)/python benchmarks/run.py $(BENCH)
@@ -55,3 +59,9 @@ clean:
 .venv/dev: .venv/made pyproject.toml
 	@$(PIP) install --editable '.[dev]'
 	@touch .venv/demo $@
+
+# What the packages of tests/ecosystem need.
+.venv/ecosystem/made: .venv/made pyproject.toml tests/ecosystem/requirements.txt
+	@$(PYTHON) -m venv --clear --without-pip .venv/ecosystem
+	@$(PIP:$(BIN)/python=.venv/ecosystem/bin/python) install --editable . -r tests/ecosystem/requirements.txt
+	@touch $@
