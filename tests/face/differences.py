@@ -44,8 +44,12 @@ DIFFERENCES: dict[str, str] = {
         "httpx2 has the first three."
     ),
     "proxies of the environment": (
-        "One that cannot be used, such as a socks5 one, fails when a request needs it, with an error that names the "
+        "One that cannot be used, such as a socks5 one without socksio, fails when a request needs it, with an error that names the "
         "variable. httpx fails to make the client."
+    ),
+    "a proxy's 407": (
+        "A forward proxy that wants a login is a ProxyError that says so, as one that opens tunnels is. httpx returns "
+        "its 407 as if it were the origin's."
     ),
     "settings in traces": (
         "http2.receive_remote_settings is not told: whoever reads takes the server's settings in, and it need not be "

@@ -169,7 +169,7 @@ def test_a_tunnel_that_wants_a_login(drive: Drive) -> None:
 
 def test_a_forwarding_proxy_that_wants_a_login(drive: Drive) -> None:
     """
-    Without a tunnel it is the same error. ("a proxy's 407")
+    Without a tunnel it is the same error. differences: "a proxy's 407"
     """
     with ProxyServer(login=LOGIN) as server:
 
