@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import select
 import socket
 import threading
+from typing import Any
 
 import pytest
 import trio
@@ -152,6 +154,40 @@ def test_closing_wakes_a_thread_that_reads(serve: Servers) -> None:
 
     assert not reader.is_alive()
     assert 1 == len(errors)
+
+
+def test_closing_between_a_readers_look_and_its_wait(serve: Servers) -> None:
+    """
+    A thread that begins to wait when another has begun to close does not wait for what nobody will wake.
+    """
+    channel: Any = run(blocking_network().connect_tcp(*serve(until_closed), LONG))
+
+    assert channel._waits.closing()
+
+    for wait in (channel._waits.readable, channel._waits.writable, channel._waits.either):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            run(wait(LONG))
+
+
+def test_a_descriptor_that_a_thread_waits_for_stays_its_own(serve: Servers) -> None:
+    """
+    Its number could otherwise be another connection's by the time the thread polls it.
+    """
+    channel: Any = run(blocking_network().connect_tcp(*serve(until_closed), LONG))
+    seen = []
+
+    class Poll:
+        def poll(self, timeout: float | None) -> list[Any]:
+            channel.close()
+            seen.append(channel._sock.fileno())
+            return [(seen[0], select.POLLHUP)]
+
+    channel._waits._poll_in = Poll()
+    with pytest.raises(ReadError):
+        run(channel.read(1, LONG))
+
+    assert seen[0] >= 0
+    assert -1 == channel._sock.fileno()
 
 
 def test_one_thread_reads_while_another_writes(serve: Servers) -> None:

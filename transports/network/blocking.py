@@ -33,7 +33,15 @@ def _milliseconds(timeout: float | None) -> float | None:
 class PollWaits:
     """Waits for one socket with poll objects made once. One thread per direction."""
 
-    __slots__ = ("_poll_either", "_poll_in", "_poll_out", "_sock", "_waiting_in", "_waiting_out")
+    __slots__ = (
+        "_closing",
+        "_poll_either",
+        "_poll_in",
+        "_poll_out",
+        "_sock",
+        "_waiting_in",
+        "_waiting_out",
+    )
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -44,13 +52,18 @@ class PollWaits:
         self._poll_either: select.poll | None = None
         self._waiting_in = False
         self._waiting_out = False
+        self._closing = False
 
     async def readable(self, timeout: float | None) -> bool:
         self._waiting_in = True
         try:
+            if self._closing:
+                raise _closed()
             return bool(self._poll_in.poll(_milliseconds(timeout)))
         finally:
             self._waiting_in = False
+            if self._closing:
+                self._leave()
 
     async def writable(self, timeout: float | None) -> bool:
         if self._poll_out is None:
@@ -67,23 +80,38 @@ class PollWaits:
     def _wait_out(self, poll: select.poll, timeout: float | None) -> int:
         self._waiting_out = True
         try:
+            if self._closing:
+                raise _closed()
             for _, events in poll.poll(_milliseconds(timeout)):
                 return events
             return 0
         finally:
             self._waiting_out = False
+            if self._closing:
+                self._leave()
 
     def readable_now(self) -> bool:
         return bool(self._poll_in.poll(0))
 
-    def closing(self) -> None:
+    def closing(self) -> bool:
+        # A thread that waits says so first and looks whether the socket is being closed then; a thread that closes
+        # does it the other way round. So one of the two sees the other.
+        self._closing = True
+        if not (self._waiting_in or self._waiting_out):
+            return True
         # Closing a descriptor does not wake the thread that polls it; shutting the connection down does.
         # Only then, for after a fork it would cut the parent's connection.
-        if self._waiting_in or self._waiting_out:
-            try:
-                self._sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        try:
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        # The descriptor's number may soon be another socket's, and the thread may be just about to poll it.
+        return False
+
+    def _leave(self) -> None:
+        """The last to wait closes the socket."""
+        if not (self._waiting_in or self._waiting_out):
+            self._sock.close()
 
 
 class SelectWaits:  # pragma: no cover  (Windows has no poll)
@@ -107,8 +135,9 @@ class SelectWaits:  # pragma: no cover  (Windows has no poll)
     def readable_now(self) -> bool:
         return readable_now(self._sock)
 
-    def closing(self) -> None:
-        """Windows wakes a select whose socket is closed."""
+    def closing(self) -> bool:
+        # Windows wakes a select whose socket is closed.
+        return True
 
 
 class PollDialer:
@@ -190,7 +219,11 @@ def _channel(sock: socket.socket) -> SocketChannel:
 def _poll(sock: socket.socket, mask: int) -> select.poll:
     descriptor = sock.fileno()
     if descriptor < 0:
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        raise _closed()
     poll = select.poll()
     poll.register(descriptor, mask)
     return poll
+
+
+def _closed() -> OSError:
+    return OSError(errno.EBADF, os.strerror(errno.EBADF))

@@ -43,8 +43,8 @@ class Waits(Protocol):
     def readable_now(self) -> bool:
         """`readable`, without waiting; only while nobody reads."""
 
-    def closing(self) -> None:
-        """The socket is about to be closed: wake whoever waits for it."""
+    def closing(self) -> bool:
+        """The socket is about to be closed: wake whoever waits for it. Returns False if who waits closes it."""
 
 
 class SocketChannel(Carrying):
@@ -125,10 +125,10 @@ class SocketChannel(Carrying):
         if self._closed:
             return
         self._closed = True
-        self._waits.closing()
-        # Where close fails, the descriptor is released all the same.
-        with contextlib.suppress(OSError):
-            self._sock.close()
+        if self._waits.closing():
+            # Where close fails, the descriptor is released all the same.
+            with contextlib.suppress(OSError):
+                self._sock.close()
 
     async def aclose(self) -> None:
         self.close()

@@ -44,12 +44,13 @@ class TrioWaits:
     def readable_now(self) -> bool:
         return readable_now(self._sock)
 
-    def closing(self) -> None:
+    def closing(self) -> bool:
         try:
             trio.lowlevel.notify_closing(self._sock)
         except (RuntimeError, OSError):
             # Not on trio's thread, or trio is over: then no task waits for this socket here.
             pass
+        return True
 
 
 async def _within(
