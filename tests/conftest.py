@@ -61,6 +61,9 @@ def runtime(drive: Drive) -> Runtime:
 
 def pytest_collection_finish() -> None:
     """Many tests ask the garbage collector for what they left; it need not look at ten thousand tests each time."""
+    # Hypothesis asks the collector about what it finds when it is imported.
+    import hypothesis  # noqa: F401
+
     gc.collect()
     gc.freeze()
 

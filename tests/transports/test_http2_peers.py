@@ -17,6 +17,7 @@ from scallion.pipeline.errors import RemoteProtocolError
 from scallion.pipeline.settings import Limits
 from support import peers
 from support.colours import Drive
+from support.goaway import GoawayRelay
 from support.together import together
 from support.wire import Wire
 
@@ -239,6 +240,35 @@ def test_a_server_that_says_farewell_every_hundred_requests_loses_none(
         drive(lambda: scenario(f"https://localhost:{running.port}"))
     seen = re.findall(r'"GET (\S+) HTTP/2.0" 200', running.said())
     assert 1000 == len(seen) == len(set(seen))
+
+
+def test_a_thousand_at_once_while_the_server_says_farewell(drive: Drive, tmp_path: Path) -> None:
+    """
+    nghttpd behind a relay that sends GOAWAY every hundred streams: a thousand requests at once, some of them refused
+    because they came too late, and each is answered.
+    """
+    each = 20 if drive.blocking else 1
+    (tmp_path / "www").mkdir()
+    for number in range(1000):
+        (tmp_path / "www" / str(number)).write_text(f"answer {number}")
+
+    async def scenario(url: str) -> None:
+        async with Wire(drive, http1=False, http2=True, limits=Limits(max_connections=4)) as wire:
+
+            async def several(first: int) -> list[bytes]:
+                return [await wire.get(f"{url}/{number}") for number in range(first, first + each)]
+
+            works = [lambda first=first: several(first) for first in range(0, 1000, each)]
+            answers = await together(drive, *works)
+            assert [
+                [f"answer {number}".encode() for number in range(first, first + each)]
+                for first in range(0, 1000, each)
+            ] == answers
+
+    with peers.nghttpd(tmp_path) as server, GoawayRelay(server.port, each=100) as relay:
+        drive(lambda: scenario(relay.url))
+    assert relay.refused > 0
+    assert len(relay.connections) >= 10
 
 
 def test_a_server_of_http11_alone_is_no_http2_server(drive: Drive, tmp_path: Path) -> None:
