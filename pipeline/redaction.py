@@ -96,16 +96,14 @@ def redact_value(value: object, secrets: Container[str] = SECRET_NAMES) -> objec
 
 def _parameter(piece: str, secrets: Container[str]) -> str:
     """`name=value` with a secret value replaced; other text as it is."""
-    name, equals, value = piece.partition("=")
-    if not equals:
-        return piece
     # Some servers still separate parameters by semicolons; a secret's own value may hold some.
-    if ";" in name:
-        before, _, name = name.rpartition(";")
-        return f"{before};{_parameter(f'{name}={value}', secrets)}"
-    if value and any(part in secrets for part in _parts(name)):
-        return f"{name}={REDACTED}"
-    if ";" in value:
-        first, _, rest = value.partition(";")
-        return f"{name}={first};{_parameter(rest, secrets)}"
+    segments = piece.split(";")
+    for at, segment in enumerate(segments, 1):
+        name, equals, value = segment.partition("=")
+        if (
+            equals
+            and (value or at < len(segments))
+            and any(part in secrets for part in _parts(name))
+        ):
+            return ";".join([*segments[: at - 1], f"{name}={REDACTED}"])
     return piece

@@ -11,7 +11,7 @@ from scallion.pipeline.streams import ByteStream
 
 from .base import AsyncBaseTransport, BaseTransport
 
-__all__ = ["MockTransport"]
+__all__ = ["MockTransport", "aread_body", "read_body"]
 
 SyncHandler: TypeAlias = Callable[[Request], Response]
 AsyncHandler: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -43,10 +43,8 @@ class MockTransport(BaseTransport, AsyncBaseTransport):
         Raises:
             TypeError: it returned something else than a Response, or is asynchronous.
         """
-        replayable = request.replayable
-        request.read()
-        _keep(request, replayable)
-        response = self.handler(request)
+        read_body(request)
+        response = self._ask(request)
         if hasattr(response, "__await__"):
             if hasattr(response, "close"):
                 response.close()
@@ -57,16 +55,37 @@ class MockTransport(BaseTransport, AsyncBaseTransport):
 
     async def handle_async_request(self, request: Request) -> Response:
         """Ask the handler, awaiting its answer if it is asynchronous; errors as `handle_request`."""
-        replayable = request.replayable
-        await request.aread()
-        _keep(request, replayable)
-        response: Any = self.handler(request)
+        await aread_body(request)
+        response: Any = self._ask(request)
         if hasattr(response, "__await__"):
             response = await response
         return _checked(response)
 
+    def _ask(self, request: Request) -> Any:
+        try:
+            return self.handler(request)
+        except StopIteration as error:
+            # Python would call it an error of a coroutine that nobody has written.
+            raise RuntimeError(
+                f"The handler of {self!r} raised StopIteration: it has no more answers"
+            ) from error
+
     def __repr__(self) -> str:
         return f"MockTransport({getattr(self.handler, '__name__', self.handler)!s})"
+
+
+def read_body(request: Request) -> None:
+    """Read a request's body, as a mock does before it answers; the request is no more replayable than before."""
+    replayable = request.replayable
+    request.read()
+    _keep(request, replayable)
+
+
+async def aread_body(request: Request) -> None:
+    """The same, for bodies of async clients."""
+    replayable = request.replayable
+    await request.aread()
+    _keep(request, replayable)
 
 
 def _keep(request: Request, replayable: bool) -> None:

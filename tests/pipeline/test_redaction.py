@@ -145,3 +145,10 @@ def test_brackets_hide_no_name() -> None:
     for name in ("token[]", "token%5B%5D", "password[0]", "user[password]", "user[password][]"):
         assert f"http://h/?{name}=REDACTED" == redact_url(f"http://h/?{name}=s3cr3t")
     assert "http://h/?code=REDACTED&state=1" == redact_url("http://h/?code=s3cr3t&state=1")
+
+
+def test_any_number_of_semicolons_is_taken() -> None:
+    """
+    A server's Location may have thousands, and logging it must not fail.
+    """
+    assert redact_url(f"http://h/?{'a=1;' * 5000}token=s").endswith("a=1;token=REDACTED")

@@ -125,3 +125,18 @@ def test_closing_does_nothing(drive: Drive) -> None:
         assert 200 == (await ask(drive, transport)).status_code
 
     drive(scenario)
+
+
+def test_answers_that_ran_out_are_named(drive: Drive) -> None:
+    """
+    `next` on an empty iterator, or a mock's spent side_effect, is told as such.
+    """
+    answers = iter([Response(200)])
+    transport = MockTransport(lambda request: next(answers))
+
+    async def scenario() -> None:
+        assert 200 == (await ask(drive, transport)).status_code
+        with pytest.raises(RuntimeError, match="has no more answers"):
+            await ask(drive, transport)
+
+    drive(scenario)
