@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from http.cookiejar import CookieJar
 from os import PathLike
-from typing import IO, Any, TypeAlias, Union
+from ssl import SSLContext
+from typing import IO, Any, Protocol, TypeAlias, Union
 
 from .auth import Auth
 from .cookies import Cookies
@@ -31,8 +32,10 @@ __all__ = [
     "RequestFiles",
     "ResponseContent",
     "ResponseExtensions",
+    "SSLContextMaker",
     "TimeoutTypes",
     "URLTypes",
+    "VerifyTypes",
 ]
 
 PrimitiveData: TypeAlias = str | int | float | bool | None
@@ -62,6 +65,15 @@ TimeoutTypes: TypeAlias = Union[
 ]
 ProxyTypes: TypeAlias = Union["URL", str, "Proxy"]
 CertTypes: TypeAlias = str | tuple[str, str] | tuple[str, str, str]
+
+
+class SSLContextMaker(Protocol):
+    """`scallion.TLS`, which lies in a room that this one does not import."""
+
+    def new_context(self, trust_env: bool = True) -> SSLContext: ...
+
+
+VerifyTypes: TypeAlias = SSLContext | SSLContextMaker | str | PathLike[str] | bool
 AuthTypes: TypeAlias = Union[
     tuple[str | bytes, str | bytes], Callable[["Request"], "Request"], "Auth"
 ]

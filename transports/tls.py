@@ -1,8 +1,12 @@
-"""SSL contexts: made as httpx makes them, and kept, since each costs some 20 ms to build."""
+"""SSL contexts: made of `verify=` and `cert=`, and kept, since each costs some 20 ms to build.
+
+What they are made of is httpx's, or a `TLS` (`tls_settings`), which makes its own.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -10,13 +14,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakSet
 
+from scallion.pipeline.hosts import encode_host
+
+from .network.sessions import Sessions, agree
+
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["CertTypes", "VerifyTypes", "check_files", "create_ssl_context", "default_ssl_context"]
+    from scallion.pipeline.types import VerifyTypes
 
-VerifyTypes: TypeAlias = "ssl.SSLContext | str | os.PathLike[str] | bool"
-"""True, False, the path of a file or directory of certificates, or a context."""
+__all__ = [
+    "CertTypes",
+    "blank_context",
+    "check_files",
+    "create_ssl_context",
+    "default_ssl_context",
+    "load_default_authorities",
+    "naming",
+    "server_name",
+]
 
 CertTypes: TypeAlias = "str | os.PathLike[str] | tuple[str, str | None] | tuple[str, str | None, str | bytes | Callable[[], str | bytes] | None]"
 """The client's certificate: one file with the key in it; or certificate, key, and the key's password."""
@@ -37,49 +53,119 @@ def create_ssl_context(
 
     Args:
         verify: True trusts certifi's bundle, or with `trust_env` what `SSL_CERT_FILE` or `SSL_CERT_DIR`
-            name. A path trusts that file or directory. False checks nothing. A context is used as it is.
+            name. A path trusts that file or directory. False checks nothing. A context is used as it is. A
+            `scallion.TLS` says all of it.
         cert: The client's certificate; loaded into the context, a given one included.
-        trust_env: Whether the environment has a say.
+        trust_env: Whether the environment has a say; `SSLKEYLOGFILE` too, to which the secrets of connections are
+            written then, for tools that decrypt what they recorded.
 
     Raises:
         TypeError: `verify` or `cert` is none of these.
         OSError: a file cannot be read; `ssl.SSLError` if it holds no usable certificate. It names the file, and
             the argument or variable that does.
     """
-    import ssl
-
     verify = _checked(verify)
-    if verify is False:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    elif verify is True or isinstance(verify, (str, os.PathLike)):
-        source, place = _trusted(verify, trust_env)
-        try:
-            context = ssl.create_default_context(**place)
-        except OSError as error:
-            raise _naming(error, source, *place.values()) from None
+    context: ssl.SSLContext
+    maker: Any = verify
+    if isinstance(verify, (bool, str, os.PathLike)):
+        context = blank_context(trust_env)
+        _trust(context, verify, trust_env)
+    elif hasattr(verify, "new_context"):
+        if cert and maker.cert is not None:
+            raise TypeError("cert= and verify=TLS(cert=...) are two certificates: give one")
+        context = maker.new_context(trust_env)
     else:
         context = verify
-    if context is not verify:
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
     if cert:
         files = _files_of(cert)
         try:
             context.load_cert_chain(*files)
         except OSError as error:
-            raise _naming(error, "cert=", *files[:2]) from None
+            raise naming(error, "cert=", *files[:2]) from None
     return context
 
 
-def _checked(verify: Any) -> Any:
+def blank_context(trust_env: bool, kind: Callable[[int], Any] | None = None) -> Any:
+    """A context that trusts nobody yet, and checks certificates and names; as `ssl.create_default_context` but for that.
+
+    Args:
+        trust_env: Whether `SSLKEYLOGFILE` counts.
+        kind: The class; None for the standard one.
+
+    Raises:
+        OSError: that file cannot be written.
+    """
+    import ssl
+
+    context = (kind or ssl.SSLContext)(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if sys.version_info >= (3, 13):  # pragma: no cover
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+    if trust_env and (path := os.environ.get("SSLKEYLOGFILE")) and not sys.flags.ignore_environment:
+        try:
+            context.keylog_filename = path
+        except OSError as error:
+            raise naming(error, "the environment's SSLKEYLOGFILE", path) from None
+    return context
+
+
+def _trust(context: ssl.SSLContext, verify: str | os.PathLike[str] | bool, trust_env: bool) -> None:
+    import ssl
+
+    if verify is True:
+        load_default_authorities(context, trust_env)
+    elif verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        path = os.fspath(verify)
+        _load(context, "verify=", **{"capath" if Path(path).is_dir() else "cafile": path})
+
+
+def load_default_authorities(context: ssl.SSLContext, trust_env: bool) -> None:
+    """Trust what the environment names, if it has a say, and otherwise certifi's bundle."""
+    if trust_env and (file := os.environ.get("SSL_CERT_FILE")):
+        _load(context, "the environment's SSL_CERT_FILE", cafile=file)
+    elif trust_env and (directory := os.environ.get("SSL_CERT_DIR")):
+        _load(context, "the environment's SSL_CERT_DIR", capath=directory)
+    else:
+        import certifi
+
+        _load(context, "certifi", cafile=certifi.where())
+
+
+def _load(context: ssl.SSLContext, source: str, **place: str) -> None:
+    try:
+        context.load_verify_locations(**place)
+    except OSError as error:
+        raise naming(error, source, *place.values()) from None
+
+
+def server_name(host: str) -> str:
+    """A host as TLS takes it: in ASCII, an address without brackets or zone, and no dot at the end (RFC 6066 section 3).
+
+    Raises:
+        TypeError: it is no str.
+        InvalidURL: no such host can be.
+    """
+    if not isinstance(host, str):
+        raise TypeError(f"A server's name is a str, not {type(host).__name__}")
+    if ":" in host:
+        return host.strip("[]").partition("%")[0]
+    return (host if host.isascii() else encode_host(host)).removesuffix(".")
+
+
+def _checked(verify: Any, argument: str = "verify") -> Any:
     """`verify` as it is meant; None is what was not said."""
     if verify is None or isinstance(verify, bool):
         return verify is not False
     if isinstance(verify, (str, os.PathLike)) or hasattr(verify, "wrap_bio"):
         return verify
+    if callable(getattr(verify, "new_context", None)):
+        return verify
     raise TypeError(
-        f"verify= takes True, False, the path of certificates, or an ssl.SSLContext, not {verify!r}"
+        f"{argument}= takes True, False, the path of certificates, an ssl.SSLContext, or a scallion.TLS, "
+        f"not {verify!r}"
     )
 
 
@@ -96,21 +182,7 @@ def _files_of(cert: Any) -> tuple[Any, ...]:
     )
 
 
-def _trusted(verify: str | os.PathLike[str] | bool, trust_env: bool) -> tuple[str, dict[str, Any]]:
-    """Who says where the trusted certificates lie, and where, as `ssl.create_default_context` takes it."""
-    if not isinstance(verify, bool):
-        path = os.fspath(verify)
-        return "verify=", {"capath": path} if Path(path).is_dir() else {"cafile": path}
-    if trust_env and (file := os.environ.get("SSL_CERT_FILE")):
-        return "the environment's SSL_CERT_FILE", {"cafile": file}
-    if trust_env and (directory := os.environ.get("SSL_CERT_DIR")):
-        return "the environment's SSL_CERT_DIR", {"capath": directory}
-    import certifi
-
-    return "certifi", {"cafile": certifi.where()}
-
-
-def _naming(error: OSError, source: str, *paths: Any) -> OSError:
+def naming(error: OSError, source: str, *paths: Any) -> OSError:
     """The error, telling which file it is about and who named that: OpenSSL says neither."""
     given = [os.fspath(path) for path in paths if path is not None]
     missing = [path for path in given if not Path(path).exists()]
@@ -124,7 +196,11 @@ def _naming(error: OSError, source: str, *paths: Any) -> OSError:
 
 
 def check_files(
-    verify: Any, cert: CertTypes | None, trust_env: bool, alpn: tuple[str, ...]
+    verify: Any,
+    cert: CertTypes | None,
+    trust_env: bool,
+    alpn: tuple[str, ...],
+    argument: str = "verify",
 ) -> None:
     """Fail now rather than at the first https connection.
 
@@ -134,18 +210,29 @@ def check_files(
     Raises:
         TypeError, OSError: as `create_ssl_context`.
     """
-    verify = _checked(verify)
-    # Cases: a context, which is left alone until it is needed, but for a certificate; files; the environment's file.
-    if not isinstance(verify, (bool, str, os.PathLike)):
+    verify = _checked(verify, argument)
+    # Cases: a context, which is left alone until it is needed, but for a certificate; files; the environment's files.
+    if _given(verify):
         if cert:
             create_ssl_context(verify, cert, trust_env)
-    elif cert or not isinstance(verify, bool):
+        return
+    if cert or not isinstance(verify, bool):
         default_ssl_context(verify, cert, trust_env, alpn)
-    elif verify and trust_env and (file := os.environ.get("SSL_CERT_FILE")):
-        try:
+        return
+    try:
+        if verify and trust_env and (file := os.environ.get("SSL_CERT_FILE")):
+            source = "the environment's SSL_CERT_FILE"
             Path(file).stat()
-        except OSError as error:
-            raise _naming(error, "the environment's SSL_CERT_FILE", file) from None
+        if trust_env and (file := os.environ.get("SSLKEYLOGFILE")):
+            source = "the environment's SSLKEYLOGFILE"
+            Path(file).open("ab").close()
+    except OSError as error:
+        raise naming(error, source, file) from None
+
+
+def _given(verify: Any) -> bool:
+    """Whether it is a context of the user's own."""
+    return hasattr(verify, "wrap_bio")
 
 
 def default_ssl_context(
@@ -155,7 +242,10 @@ def default_ssl_context(
 
     A file that has changed on disk, or another value in the environment, makes for another context.
 
-    A context that the user gave is returned as it is and never kept. It is told which protocols to offer
+    Sessions are kept with it, to be resumed by later connections.
+
+    A context that the user gave is returned as it is and never kept, and no sessions are: what it trusts and presents
+    may change at any time. It is told which protocols to offer
     only where that is needed: for HTTP/2, which must be offered to be spoken; and for HTTP/1.1 once it was
     told to offer HTTP/2 before.
 
@@ -169,7 +259,7 @@ def default_ssl_context(
         OSError: as `create_ssl_context`.
     """
     verify = _checked(verify)
-    if not isinstance(verify, (bool, str, os.PathLike)):
+    if _given(verify):
         return _users_own(create_ssl_context(verify, cert, trust_env), alpn)
     key = _key(verify, cert, trust_env, alpn)
     with _lock:
@@ -179,12 +269,19 @@ def default_ssl_context(
             context = create_ssl_context(verify, cert, trust_env)
             if alpn:
                 context.set_alpn_protocols(list(alpn))
+            if getattr(verify, "resume", True) and _checks_in_handshake(context):
+                agree(context).sessions = Sessions()
             _contexts[key] = context
             if len(_contexts) > _MOST_CONTEXTS:
                 _contexts.popitem(last=False)
         else:
             _contexts.move_to_end(key)
         return context
+
+
+def _checks_in_handshake(context: ssl.SSLContext) -> bool:
+    """Whether OpenSSL checks certificates. Where the system does, afterwards, it wants the whole chain, which no session keeps."""
+    return sys.platform not in ("darwin", "win32") or not hasattr(context, "_ctx")
 
 
 def _users_own(context: ssl.SSLContext, alpn: tuple[str, ...]) -> ssl.SSLContext:
@@ -196,19 +293,16 @@ def _users_own(context: ssl.SSLContext, alpn: tuple[str, ...]) -> ssl.SSLContext
     return context
 
 
-def _key(
-    verify: str | os.PathLike[str] | bool,
-    cert: CertTypes | None,
-    trust_env: bool,
-    alpn: tuple[str, ...],
-) -> Hashable:
+def _key(verify: Any, cert: CertTypes | None, trust_env: bool, alpn: tuple[str, ...]) -> Hashable:
     environment = tuple(map(os.environ.get, _ENVIRONMENT))
     given = _files_of(cert) if cert else ()
     files = [path for path in given[:2] if path is not None]
-    if not isinstance(verify, bool):
+    if isinstance(verify, (str, os.PathLike)):
         files.append(os.fspath(verify))
-    elif verify and trust_env:
-        files += [path for path in environment[:2] if path]
+    else:
+        files += getattr(verify, "files", ())
+        if verify is not False and trust_env:
+            files += [path for path in environment[:2] if path]
     return verify, given, trust_env, alpn, environment, tuple(map(_version, files))
 
 

@@ -294,7 +294,7 @@ def test_a_context_that_checks_names_needs_one(
     ("answer", "error", "reason"),
     [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", ConnectError, "wrong version number"),
-        (b"", ConnectError, "eof"),
+        (b"", ConnectError, "EOF"),
         (None, ConnectTimeout, "longer than 0.02 s"),
     ],
 )
@@ -338,7 +338,7 @@ def test_the_peer_resets_in_the_handshake(
 
     async def scenario(network: Network) -> None:
         plain = await network.connect_tcp(*address, LONG)
-        with pytest.raises(ConnectError, match="TLS with localhost failed: Connection reset"):
+        with pytest.raises(ConnectError, match=r"TLS with localhost failed: .*Connection reset"):
             await plain.start_tls(client_context, "localhost", LONG)
 
     play(scenario)

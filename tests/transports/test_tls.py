@@ -14,7 +14,7 @@ import certifi
 import pytest
 import trustme
 
-from scallion import AsyncHTTPTransport, HTTPTransport
+from scallion import TLS, AsyncHTTPTransport, HTTPTransport
 from scallion.transports import tls
 from scallion.transports.tls import create_ssl_context, default_ssl_context
 
@@ -410,3 +410,45 @@ def test_importing_loads_neither_ssl_nor_certifi() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert b"[]" == done.stdout.strip()
+
+
+# Secrets for tools that decrypt.
+
+
+@pytest.mark.parametrize("verify", ["file", False, "settings"])
+def test_secrets_are_written_where_the_environment_says(
+    bundle: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    verify: Any,
+    server: ssl.SSLContext,
+) -> None:
+    """
+    SSLKEYLOGFILE, for each kind of setting but a context of the user's own, and only with trust_env.
+    """
+    path = tmp_path / "keys.log"
+    given = {"file": bundle, "settings": TLS(ca=bundle)}.get(verify, verify)
+    monkeypatch.setenv("SSLKEYLOGFILE", str(path))
+
+    handshake(default_ssl_context(given, None, False, HTTP1), server)
+    assert not path.exists()
+    handshake(default_ssl_context(given, None, True, HTTP1), server)
+
+    labels = {line.split()[0] for line in path.read_text().splitlines() if line[0] != "#"}
+    assert {"CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0"} <= labels
+
+
+def test_a_file_for_secrets_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    When the transport is made, as whoever set the variable waits for lines in it.
+    """
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "missing" / "keys.log"))
+
+    for verify in (True, False):
+        for make in (HTTPTransport, AsyncHTTPTransport, create_ssl_context):
+            with pytest.raises(FileNotFoundError, match="given by the environment's SSLKEYLOGFILE"):
+                make(verify)
+    HTTPTransport(trust_env=False)
+    HTTPTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))

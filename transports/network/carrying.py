@@ -34,6 +34,6 @@ class Carrying:
         timeout: float | None,
     ) -> ByteChannel:
         # Imported here: plain HTTP does without OpenSSL.
-        from .encryption import encrypted
+        from .starting_tls import encrypted
 
         return await encrypted(self, context, server_hostname, timeout)

@@ -31,16 +31,16 @@ from scallion.pipeline.errors import (
 from .base import Carrier
 from .carrying import Carrying
 from .faults import (
-    handshake_failed,
-    handshake_timed_out,
     read_closed,
     read_failed,
     read_timed_out,
     write_closed,
     write_failed,
 )
+from .pins import check_pins
+from .sessions import Resumption, terms_of
 
-__all__ = ["TLSChannel", "encrypted"]
+__all__ = ["TLSChannel"]
 
 _READ_SIZE = 65_536
 # How much is encrypted before it is handed down.
@@ -49,36 +49,10 @@ _WRITE_SIZE = 65_536
 _GOODBYE = 0.1
 
 
-async def encrypted(
-    carrier: Carrier,
-    context: ssl.SSLContext,
-    server_hostname: str | None,
-    timeout: float | None,
-) -> TLSChannel:
-    """Shake hands over `carrier`, which is closed if that fails.
-
-    Raises:
-        ConnectTimeout, ConnectError: as `ByteChannel.start_tls`.
-    """
-    channel = None
-    try:
-        channel = TLSChannel(carrier, context, server_hostname)
-        await channel.shake_hands(timeout)
-    except TimeoutException as exc:
-        raise handshake_timed_out(server_hostname, timeout) from exc
-    except TransportError as exc:
-        # Below it was "receiving failed: …"; here the handshake did, and for that reason.
-        cause = exc.__cause__ or exc
-        raise handshake_failed(server_hostname, cause) from exc
-    # A host that the context cannot check is a ValueError: none given, or one that is no name.
-    except (OSError, ValueError) as exc:
-        raise handshake_failed(server_hostname, exc) from exc
-    else:
-        channel.ready = True
-        return channel
-    finally:
-        if channel is None or not channel.ready:
-            carrier.close()
+def _port(carrier: Carrier) -> int | None:
+    """The port that the bytes go to; None for a Unix socket."""
+    address = carrier.info("server_addr")
+    return address[1] if isinstance(address, tuple) else None
 
 
 class TLSChannel(Carrying):
@@ -93,8 +67,11 @@ class TLSChannel(Carrying):
         "_incoming",
         "_lock",
         "_outgoing",
+        "_pins",
+        "_resumption",
         "_sending",
         "_ssl",
+        "first",
         "ready",
     )
 
@@ -107,8 +84,15 @@ class TLSChannel(Carrying):
         self._carrier = carrier
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        terms = terms_of(context)
+        self._pins = () if terms is None else terms.fingerprints
+        self._resumption: Resumption | None = None
+        session = None
+        if terms is not None and terms.sessions is not None:
+            self._resumption = Resumption(terms.sessions, (server_hostname, _port(carrier)))
+            session = self._resumption.session
         self._ssl = context.wrap_bio(
-            self._incoming, self._outgoing, server_hostname=server_hostname
+            self._incoming, self._outgoing, server_hostname=server_hostname, session=session
         )
         self._lock = threading.Lock()
         self._sending = threading.Lock()
@@ -116,6 +100,9 @@ class TLSChannel(Carrying):
         self._failure: ssl.SSLError | None = None
         self._held = memoryview(b"")
         self._closed = False
+        self.first = (
+            b""  # what the peer said first, as far as it tells a speaker of TLS from others
+        )
         self.ready = False
 
     async def shake_hands(self, timeout: float | None) -> None:
@@ -133,7 +120,10 @@ class TLSChannel(Carrying):
                 self._ssl.do_handshake()
             except ssl.SSLWantReadError:
                 await self._flush(left)
-                await self._receive(left)
+                data = await self._carrier.read(_READ_SIZE, left)
+                if not self.first:
+                    self.first = data[:32]
+                self._feed(data)
             except ssl.SSLError:
                 # The alert tells the server why.
                 with contextlib.suppress(TransportError):
@@ -141,6 +131,23 @@ class TLSChannel(Carrying):
                 raise
             else:
                 return await self._flush(left)
+
+    def accept(self, server_hostname: str | None) -> None:
+        """Look at what the handshake led to, beyond what OpenSSL has.
+
+        Raises:
+            ConnectError: the certificate is none of those that are pinned.
+        """
+        if self._pins:
+            check_pins(server_hostname, self._ssl.getpeercert(binary_form=True), self._pins)
+        # Later versions send their sessions after the handshake.
+        if self._resumption is not None and self._ssl.version() == "TLSv1.2":
+            self._learn()
+
+    def _learn(self) -> None:
+        """Keep the session for other connections."""
+        if self._resumption is not None and self._resumption.learn(self._ssl):
+            self._resumption = None
 
     async def read(self, max_bytes: int, timeout: float | None) -> bytes:
         while not self._closed:
@@ -206,6 +213,8 @@ class TLSChannel(Carrying):
             room -= len(part)
             if not self._incoming.pending:
                 break
+        if self._resumption is not None and parts:
+            self._learn()
         if len(parts) == 1:
             return parts[0]
         return b"".join(parts) if parts else None
