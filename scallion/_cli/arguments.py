@@ -66,7 +66,11 @@ def _is_this_machine(host: str) -> bool:
 
 def method_of(given: str | None, body: dict[str, Any]) -> str:
     """What was asked for; else POST if there is a body."""
-    return given or ("POST" if body else "GET")
+    if given is None:
+        return "POST" if body else "GET"
+    if not given:
+        raise Failure("--method takes the name of a method, such as DELETE")
+    return given
 
 
 def body_of(

@@ -31,6 +31,7 @@ __all__ = [
     "BROKEN_PIPE",
     "EXIT_STATUS",
     "INTERRUPTED",
+    "TERMINATED",
     "USAGE",
     "WRITING",
     "Failure",
@@ -42,6 +43,7 @@ USAGE = 2
 WRITING = 23
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+TERMINATED = 143
 
 EXIT_STATUS = {
     0: "the answer's status is 2xx",
@@ -63,6 +65,7 @@ EXIT_STATUS = {
     97: "the proxy refused or failed",
     INTERRUPTED: "Ctrl-C",
     BROKEN_PIPE: "the reader of the output went away",
+    TERMINATED: "it was told to end (SIGTERM)",
 }
 """Each exit status, and what it means."""
 

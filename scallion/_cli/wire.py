@@ -83,7 +83,8 @@ class Wire:
                 start = head_of(version.decode(), status, _text(reason))
                 self._show("<", [start, *self._fields(fields)], _RECEIVED)
             case _ if name.endswith(".failed"):
-                self._note(f"Failed: {info['exception'] or type(info['exception']).__name__}")
+                failure = info["exception"]
+                self._note(f"Failed: {str(failure) or type(failure).__name__}")
             case _:
                 pass
 
@@ -114,6 +115,7 @@ class Wire:
         if self._log is not None:
             taken = time.monotonic() - self._started
             self._note(f"{response.num_bytes_downloaded} bytes of body, {taken:.2f} s in all")
+            self._note(f"The last exchange: {response.timings}")
 
     def _show_request(self, request: Request, version: str) -> None:
         url = request.url

@@ -197,3 +197,13 @@ def test_a_token_is_a_login(serve: Serve, run: Any) -> None:
     run(server.url, "--bearer", "-", input=b"def\n")
 
     assert ["Bearer abc", "Bearer def"] == [r.get("authorization") for r in server.requests]
+
+
+def test_a_method_without_a_name(run: Any) -> None:
+    """
+    It is bad usage, and not a GET.
+    """
+    result = run("http://localhost:1/", "--method", "")
+
+    assert 2 == result.exit_code
+    assert "--method takes the name of a method" in result.stderr

@@ -233,7 +233,13 @@ def test_the_reader_was_never_there() -> None:
     assert (141, b"") == (done.returncode, done.stderr)
 
 
-def test_ctrl_c_ends_a_download(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "status", "said"),
+    [(signal.SIGINT, 130, b"interrupted"), (signal.SIGTERM, 143, b"terminated")],
+)
+def test_a_signal_ends_a_download(
+    tmp_path: Path, number: signal.Signals, status: int, said: bytes
+) -> None:
     """
     With a shell's status, one line, and nothing left of the file.
     """
@@ -246,11 +252,11 @@ def test_ctrl_c_ends_a_download(tmp_path: Path) -> None:
     ]
     with ScriptedServer(script) as server, start(server.url, "-o", "out", cwd=tmp_path) as program:
         assert begun.wait(10)
-        program.send_signal(signal.SIGINT)
+        program.send_signal(number)
         out, err = program.communicate(timeout=10)
         over.set()
 
-    assert (130, b"", b"scallion: interrupted\n") == (program.returncode, out, err)
+    assert (status, b"", b"scallion: %s\n" % said) == (program.returncode, out, err)
     assert [] == names_in(tmp_path)
 
 

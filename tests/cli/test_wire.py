@@ -20,6 +20,7 @@ def told(result: Any, server: Any) -> list[str]:
     """The lines on standard error, without what differs from run to run."""
     text = result.stderr.replace(str(server.port), "PORT")
     text = re.sub(r"python-scallion/[\d.]+", "program", text)
+    text = re.sub(r"[\d.]+ ms", "T ms", text)
     return re.sub(r"[\d.]+ s in all", "T s in all", text).splitlines()
 
 
@@ -83,6 +84,7 @@ def test_each_hop_is_shown_without_its_secrets(serve: Serve, run: Any) -> None:
         "< Content-Length: 2",
         "<",
         "* 2 bytes of body, T s in all",
+        "* The last exchange: queue T ms, sent T ms, first byte T ms, body T ms, total T ms",
     ] == told(result, server)
     assert "very-secret" not in result.stderr
 
