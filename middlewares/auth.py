@@ -168,6 +168,9 @@ def _goes_around(kind: type) -> bool:
 
 
 def _flow(auth: Any, request: Request, *, blocking: bool) -> AsyncGenerator[Request, Response]:
+    if not hasattr(auth, "auth_flow"):
+        # Its type alone is shown, as it may be a password.
+        raise TypeError(f"Expected Authentication.option_for(...), not {type(auth).__name__}")
     # Cases: under an event loop; a blocking flow of the scheme's own; the flow that does no I/O.
     if not blocking:
         flow: AsyncGenerator[Request, Response] = auth.async_auth_flow(request)

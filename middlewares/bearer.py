@@ -109,6 +109,14 @@ class BearerAuth(Auth):
         self._held: _Held | None = None
         self._fetches: dict[Hashable, _Fetch] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy, here or in another process, asks for a token of its own.
+        return {"_provider": self._provider, "_fixed": self._fixed, "_skew": self._skew}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__("copied", refresh_skew=state["_skew"])  # type: ignore[misc]
+        self._provider, self._fixed = state["_provider"], state["_fixed"]
+
     def around(self, request: Request, call_next: Next) -> Awaitable[Response]:
         """Send with a token that is valid; after a 401 once more, with a fresh one."""
         if self._provider is None:

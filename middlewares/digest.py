@@ -115,6 +115,13 @@ class DigestAuth(Auth):
             answered = True
         yield request
 
+    def __getstate__(self) -> dict[str, bytes]:
+        # A copy, here or in another process, counts its own nonces.
+        return {"_username": self._username, "_password": self._password}
+
+    def __setstate__(self, state: dict[str, bytes]) -> None:
+        self.__init__(state["_username"], state["_password"])  # type: ignore[misc]
+
     def _reads_request(self, request: Request, response: Response | None) -> bool:
         # Only `auth-int` needs the body, and a spent one will not be sent again.
         if response is None:

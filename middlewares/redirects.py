@@ -96,10 +96,12 @@ class Redirects(Layer):
         return self._send(request, call_next)
 
     async def _send(self, request: Request, call_next: Next) -> Response:
+        option = request.extensions.get("scallion.Redirects") or _NOTHING
+        if type(option) is not RedirectOption:
+            raise TypeError(f"Expected Redirects.option_for(...), not {option!r}")
         response = await call_next(request)
         if not 300 <= response.status_code < 400 or not response.has_redirect_location:
             return response
-        option = request.extensions.get("scallion.Redirects") or _NOTHING
         follow = self.follow if option.follow is None else option.follow
         if not follow:
             try:

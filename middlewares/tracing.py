@@ -92,8 +92,11 @@ class _Tracing(Layer):
     def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]:
         # Cases: not this request; spans are recorded; they are not, and the context is passed on.
         option = request.extensions.get(_OPTION)
-        if option is not None and not option.enabled:
-            return call_next(request)
+        if option is not None:
+            if not isinstance(option, TracingOption):
+                raise TypeError(f"Expected Tracing.option_for(...), not {option!r}")
+            if not option.enabled:
+                return call_next(request)
         tracer = self._tracer[0] if self._tracer else self._look_for_tracer()
         if tracer is not None:
             return self._observe(tracer, request, call_next)
@@ -265,6 +268,13 @@ def _finish(span: Span, response: Response) -> None:
     status = response.status_code
     span.set_attribute("http.response.status_code", status)
     span.set_attribute("network.protocol.version", response.http_version.removeprefix("HTTP/"))
+    # Where the bytes went, a proxy's address included; transports without connections do not say.
+    peer = getattr(response.extensions.get("connection"), "peer", None)
+    if isinstance(peer, tuple):
+        span.set_attribute("network.peer.address", peer[0])
+        span.set_attribute("network.peer.port", peer[1])
+    elif isinstance(peer, str):
+        span.set_attribute("network.peer.address", peer)
     if status >= 400:
         # Without a description: the status says it all.
         _fail(span, str(status), None)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from .request import Request
+    from .timings import Timings
     from .types import HeaderTypes, ResponseContent, ResponseExtensions
     from .urls import URL
 
@@ -49,7 +50,7 @@ class Response(ResponseBody):
         status_code: The status, RFC 9110 section 15.
         headers: The header fields.
         extensions: What the transport knows besides: "http_version", "reason_phrase",
-            "network_stream", "trailers".
+            "network_stream", "connection", "trailers".
         history: The responses, redirects among them, that led to this one; oldest first.
         next_request: Where a redirect leads that was not followed, or None.
         stream: The body as it comes from the transport.
@@ -67,6 +68,8 @@ class Response(ResponseBody):
     _elapsed: float
     # The same of a response that had arrived as a whole, and that nobody needs to close.
     _whole_after: float
+    # When it was asked for, on `time.perf_counter`'s clock.
+    _started: float
 
     def __init__(
         self,
@@ -159,6 +162,19 @@ class Response(ResponseBody):
     @elapsed.setter
     def elapsed(self, value: timedelta) -> None:
         self._elapsed = value.total_seconds()
+
+    @property
+    def timings(self) -> Timings:
+        """How long each phase of this exchange took, in seconds; None for what did not happen, or has not yet.
+
+        Transports that make no connections, such as `MockTransport`, tell only the total.
+        """
+        from .timings import timings_of
+
+        known = self.__dict__
+        steps = getattr(self.extensions.get("connection"), "steps", None)
+        total = known.get("_elapsed", known.get("_whole_after"))
+        return timings_of(steps, known.get("_started"), total)
 
     # The status line.
 

@@ -88,14 +88,20 @@ if TYPE_CHECKING:
     from scallion.pipeline.streams import AsyncByteStream as AsyncByteStream
     from scallion.pipeline.streams import ByteStream as ByteStream
     from scallion.pipeline.streams import SyncByteStream as SyncByteStream
+    from scallion.pipeline.timings import Timings as Timings
     from scallion.pipeline.urls import URL as URL
     from scallion.transports.asgi import ASGITransport as ASGITransport
     from scallion.transports.base import AsyncBaseTransport as AsyncBaseTransport
     from scallion.transports.base import BaseTransport as BaseTransport
+    from scallion.transports.connection_info import ConnectionInfo as ConnectionInfo
     from scallion.transports.http import AsyncHTTPTransport as AsyncHTTPTransport
     from scallion.transports.http import HTTPTransport as HTTPTransport
     from scallion.transports.mock import MockTransport as MockTransport
+    from scallion.transports.pool_state import PoolState as PoolState
+    from scallion.transports.resolving import CachedResolver as CachedResolver
+    from scallion.transports.resolving import Resolver as Resolver
     from scallion.transports.tls import create_ssl_context as create_ssl_context
+    from scallion.transports.tls_settings import TLS as TLS
     from scallion.transports.wsgi import WSGITransport as WSGITransport
 
     from ._api import delete as delete
@@ -156,12 +162,17 @@ _HOMES = {
     "scallion.pipeline.settings": "Limits Proxy Timeout",
     "scallion.pipeline.sse": "Reconnect ServerSentEvent",
     "scallion.pipeline.streams": "AsyncByteStream ByteStream SyncByteStream",
+    "scallion.pipeline.timings": "Timings",
     "scallion.pipeline.urls": "URL",
     "scallion.transports.asgi": "ASGITransport",
     "scallion.transports.base": "AsyncBaseTransport BaseTransport",
+    "scallion.transports.connection_info": "ConnectionInfo",
     "scallion.transports.http": "AsyncHTTPTransport HTTPTransport",
     "scallion.transports.mock": "MockTransport",
+    "scallion.transports.pool_state": "PoolState",
+    "scallion.transports.resolving": "CachedResolver Resolver",
     "scallion.transports.tls": "create_ssl_context",
+    "scallion.transports.tls_settings": "TLS",
     "scallion.transports.wsgi": "WSGITransport",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

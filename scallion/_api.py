@@ -13,8 +13,6 @@ from ._arguments import USE_CLIENT_DEFAULT, ParamsMode, UseClientDefault
 from ._client import Client
 
 if TYPE_CHECKING:
-    import ssl
-
     from scallion.pipeline.types import (
         AuthTypes,
         CertTypes,
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
         RequestFiles,
         TimeoutTypes,
         URLTypes,
+        VerifyTypes,
     )
 
 __all__ = ["delete", "get", "head", "options", "patch", "post", "put", "query", "request", "stream"]
@@ -47,7 +46,7 @@ def request(
     proxy: ProxyTypes | None = None,
     timeout: TimeoutTypes = DEFAULT_TIMEOUT,
     follow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-    verify: ssl.SSLContext | str | bool = True,
+    verify: VerifyTypes = True,
     trust_env: bool = True,
     allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
@@ -103,7 +102,7 @@ def stream(
     proxy: ProxyTypes | None = None,
     timeout: TimeoutTypes = DEFAULT_TIMEOUT,
     follow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-    verify: ssl.SSLContext | str | bool = True,
+    verify: VerifyTypes = True,
     trust_env: bool = True,
     allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
@@ -152,7 +151,7 @@ def get(
     proxy: ProxyTypes | None = None,
     timeout: TimeoutTypes = DEFAULT_TIMEOUT,
     follow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-    verify: ssl.SSLContext | str | bool = True,
+    verify: VerifyTypes = True,
     trust_env: bool = True,
     allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
@@ -189,7 +188,7 @@ def options(
     proxy: ProxyTypes | None = None,
     timeout: TimeoutTypes = DEFAULT_TIMEOUT,
     follow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-    verify: ssl.SSLContext | str | bool = True,
+    verify: VerifyTypes = True,
     trust_env: bool = True,
     allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
@@ -226,7 +225,7 @@ def head(
     proxy: ProxyTypes | None = None,
     timeout: TimeoutTypes = DEFAULT_TIMEOUT,
     follow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-    verify: ssl.SSLContext | str | bool = True,
+    verify: VerifyTypes = True,
     trust_env: bool = True,
     allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
@@ -263,7 +262,7 @@ def delete(
     proxy: ProxyTypes | None = None,
     timeout: TimeoutTypes = DEFAULT_TIMEOUT,
     follow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-    verify: ssl.SSLContext | str | bool = True,
+    verify: VerifyTypes = True,
     trust_env: bool = True,
     allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
@@ -304,7 +303,7 @@ def post(
     proxy: ProxyTypes | None = None,
     timeout: TimeoutTypes = DEFAULT_TIMEOUT,
     follow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-    verify: ssl.SSLContext | str | bool = True,
+    verify: VerifyTypes = True,
     trust_env: bool = True,
     allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
@@ -349,7 +348,7 @@ def put(
     proxy: ProxyTypes | None = None,
     timeout: TimeoutTypes = DEFAULT_TIMEOUT,
     follow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-    verify: ssl.SSLContext | str | bool = True,
+    verify: VerifyTypes = True,
     trust_env: bool = True,
     allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
@@ -394,7 +393,7 @@ def patch(
     proxy: ProxyTypes | None = None,
     timeout: TimeoutTypes = DEFAULT_TIMEOUT,
     follow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-    verify: ssl.SSLContext | str | bool = True,
+    verify: VerifyTypes = True,
     trust_env: bool = True,
     allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,
@@ -439,7 +438,7 @@ def query(
     proxy: ProxyTypes | None = None,
     timeout: TimeoutTypes = DEFAULT_TIMEOUT,
     follow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
-    verify: ssl.SSLContext | str | bool = True,
+    verify: VerifyTypes = True,
     trust_env: bool = True,
     allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
     proxies: ProxyTypes | Mapping[str, ProxyTypes | None] | None = None,

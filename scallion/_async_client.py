@@ -35,8 +35,6 @@ from ._base import BaseClient, ClientState
 from ._seam import async_seam
 
 if TYPE_CHECKING:
-    import ssl
-
     from scallion.pipeline.sse import Reconnect
     from scallion.pipeline.types import (
         AuthTypes,
@@ -51,8 +49,10 @@ if TYPE_CHECKING:
         RequestFiles,
         TimeoutTypes,
         URLTypes,
+        VerifyTypes,
     )
     from scallion.transports.base import AsyncBaseTransport
+    from scallion.transports.resolving import ResolverTypes
 
     from ._sse import AsyncSubscription
 
@@ -73,7 +73,7 @@ class AsyncClient(BaseClient):
         params: QueryParamTypes | None = None,
         headers: HeaderTypes | None = None,
         cookies: CookieTypes | None = None,
-        verify: ssl.SSLContext | str | bool = True,
+        verify: VerifyTypes = True,
         cert: CertTypes | None = None,
         http1: bool = True,
         http2: bool = False,
@@ -94,6 +94,7 @@ class AsyncClient(BaseClient):
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         app: Callable[..., Any] | None = None,
         params_mode: ParamsMode = "replace",
+        resolver: ResolverTypes | None = None,
     ) -> None:
         follow = one_of("follow_redirects", follow_redirects, "allow_redirects", allow_redirects)
         super().__init__(
@@ -121,13 +122,14 @@ class AsyncClient(BaseClient):
             pipeline=pipeline,
             middlewares=middlewares,
             params_mode=params_mode,
+            resolver=resolver,
             runtime=AsyncRuntime(),
         )
 
     def _make_transport(self, **settings: Any) -> AsyncBaseTransport:
         from scallion.transports.http import AsyncHTTPTransport
 
-        return AsyncHTTPTransport(**settings)
+        return AsyncHTTPTransport(**settings, resolver=self._resolver)
 
     def _serve(self, app: Callable[..., Any]) -> AsyncBaseTransport:
         from scallion.transports.asgi import ASGITransport
@@ -235,8 +237,8 @@ class AsyncClient(BaseClient):
                 follow_redirects, allow_redirects, extensions, middlewares, params_mode
             )
         request = self.build_request(
-            method,
-            url,
+            method=method,
+            url=url,
             content=content,
             data=data,
             files=files,
@@ -282,8 +284,8 @@ class AsyncClient(BaseClient):
                 follow_redirects, allow_redirects, extensions, middlewares, params_mode
             )
         request = self.build_request(
-            method,
-            url,
+            method=method,
+            url=url,
             content=content,
             data=data,
             files=files,

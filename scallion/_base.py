@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from scallion.middlewares.auth import build_auth
 from scallion.middlewares.cookies import CookiePersistence
@@ -44,8 +44,6 @@ from ._stacks import compatible
 from ._version import __version__
 
 if TYPE_CHECKING:
-    import ssl
-
     from scallion.pipeline.types import (
         AuthTypes,
         CertTypes,
@@ -59,9 +57,14 @@ if TYPE_CHECKING:
         RequestFiles,
         TimeoutTypes,
         URLTypes,
+        VerifyTypes,
     )
+    from scallion.transports.pool_state import PoolState
+    from scallion.transports.resolving import ResolverTypes
 
 __all__ = ["BaseClient", "ClientState"]
+
+T = TypeVar("T")
 
 USER_AGENT = f"python-scallion/{__version__}"
 
@@ -75,8 +78,28 @@ class ClientState(enum.Enum):
     CLOSED = 3
 
 
+class _Shown(Generic[T]):
+    """A property that gives way to an attribute of the same name: httpx's clients have none, and subclasses may."""
+
+    def __init__(self, show: Callable[[Any], T]) -> None:
+        self._show = show
+        self.__doc__ = show.__doc__
+
+    @overload
+    def __get__(self, client: None, kind: type) -> Self: ...
+
+    @overload
+    def __get__(self, client: BaseClient, kind: type) -> T: ...
+
+    def __get__(self, client: BaseClient | None, kind: type) -> T | Self:
+        return self if client is None else self._show(client)
+
+
 class BaseClient(Overridable):
-    """See `Client` and `AsyncClient`. Settings may be changed between calls, but for the pipeline."""
+    """See `Client` and `AsyncClient`. Settings may be changed between calls, but for the pipeline.
+
+    Requests are built from the properties, not from what lies behind them: subclasses override these.
+    """
 
     def __init__(
         self,
@@ -85,7 +108,7 @@ class BaseClient(Overridable):
         params: QueryParamTypes | None,
         headers: HeaderTypes | None,
         cookies: CookieTypes | None,
-        verify: ssl.SSLContext | str | bool,
+        verify: VerifyTypes,
         cert: CertTypes | None,
         http1: bool,
         http2: bool,
@@ -105,6 +128,7 @@ class BaseClient(Overridable):
         pipeline: Pipeline | None,
         middlewares: Sequence[AnyMiddleware],
         params_mode: ParamsMode,
+        resolver: ResolverTypes | None,
         runtime: Runtime,
     ) -> None:
         check_kinds(limits, pipeline)
@@ -118,6 +142,8 @@ class BaseClient(Overridable):
         self._default_encoding = default_encoding
         self._state = ClientState.UNOPENED
         self._runtime = runtime
+        # Not among the settings below: overrides of what makes transports have httpx's signatures.
+        self._resolver = resolver
         jar = Cookies(cookies)
         if pipeline is None:
             pipeline = compatible(
@@ -172,6 +198,27 @@ class BaseClient(Overridable):
     def is_closed(self) -> bool:
         """Whether the client was closed; it then sends nothing more."""
         return self._state is ClientState.CLOSED
+
+    @_Shown
+    def pool(self) -> PoolState:
+        """What the client's connection pools hold at this moment; `print` makes a table of it. From any thread.
+
+        With several transports `parts` tells them apart: "default", and those that are mounted by their patterns. A
+        transport that makes no connections has no part in it.
+        """
+        from ._pools import DEFAULT, pools_of
+
+        mounted = ((pattern.pattern, transport) for pattern, transport in self._mounts.items())
+        return pools_of([(DEFAULT, self._transport), *mounted])
+
+    @property
+    def allow_redirects(self) -> bool:
+        """The older spelling of `follow_redirects`."""
+        return self.follow_redirects
+
+    @allow_redirects.setter
+    def allow_redirects(self, follow: bool) -> None:
+        self.follow_redirects = follow
 
     @property
     def trust_env(self) -> bool:
@@ -333,7 +380,7 @@ class BaseClient(Overridable):
 
         `send` sends it.
         """
-        limits = self._timeout if isinstance(timeout, UseClientDefault) else Timeout(timeout)
+        limits = self.timeout if isinstance(timeout, UseClientDefault) else Timeout(timeout)
         options: dict[str, Any] = {"timeout": limits.as_dict()}
         if extensions:
             options.update(extensions)
@@ -346,12 +393,13 @@ class BaseClient(Overridable):
             check_params_mode(params_mode)
         if params_mode == "replace":
             target = self._merge_url(url)
-            if params or self._params:
-                params = QueryParams(self._params).merge(params)
+            own = self.params
+            if params or own:
+                params = QueryParams(own).merge(params)
         else:
             from ._merging import merge_query
 
-            target = merge_query(self._given_base, url, self._params.merge(params))
+            target = merge_query(self._given_base, url, self.params.merge(params))
             params = None
         return Request(
             method,
@@ -367,18 +415,18 @@ class BaseClient(Overridable):
         )
 
     def _merge_url(self, url: URLTypes) -> URL:
-        return merge_base(self._base_url, url)
+        return merge_base(self.base_url, url)
 
     def _merge_headers(self, headers: HeaderTypes | None) -> Headers:
-        merged = self._headers.copy()
+        merged = self.headers.copy()
         if headers:
             merged.update(headers)
         return merged
 
     def _merge_cookies(self, cookies: CookieTypes | None) -> Cookies | None:
         if not cookies:
-            return self._cookies or None
-        merged = Cookies(self._cookies)
+            return self.cookies or None
+        merged = Cookies(self.cookies)
         merged.update(cookies)
         return merged
 
@@ -410,7 +458,7 @@ class BaseClient(Overridable):
             ) from None
         if "timeout" not in extensions:
             # Made by hand: without the client's limits it might wait for ever.
-            extensions["timeout"] = self._timeout.as_dict()
+            extensions["timeout"] = self.timeout.as_dict()
         onion = self._onion
         installed = self._options
         if len(extensions) > 1 or middlewares:

@@ -36,8 +36,6 @@ from ._base import BaseClient, ClientState
 from ._seam import sync_seam
 
 if TYPE_CHECKING:
-    import ssl
-
     from scallion.pipeline.sse import Reconnect
     from scallion.pipeline.types import (
         AuthTypes,
@@ -52,8 +50,10 @@ if TYPE_CHECKING:
         RequestFiles,
         TimeoutTypes,
         URLTypes,
+        VerifyTypes,
     )
     from scallion.transports.base import BaseTransport
+    from scallion.transports.resolving import ResolverTypes
 
     from ._sse import Subscription
 
@@ -70,7 +70,7 @@ class Client(BaseClient):
         params: Added to the query of every request.
         headers: Sent with every request.
         cookies: Sent where they belong.
-        verify: True for certifi's authorities, False for no verification, or an `ssl.SSLContext`.
+        verify: True for certifi's authorities, False for no verification, an `ssl.SSLContext`, or a `scallion.TLS`.
         cert: A client certificate: a path, (certificate, key) or (certificate, key, password).
         http1: Whether HTTP/1.1 is offered.
         http2: Whether HTTP/2 is offered.
@@ -91,6 +91,8 @@ class Client(BaseClient):
             `transport=WSGITransport(app)`.
         params_mode: What params do to a URL's query: "replace" it, or "merge" with it: what the URL has is kept,
             that of `base_url` included, but for the names that are given.
+        resolver: Who knows the addresses of names: a mapping such as `{"db.internal": "10.0.0.7"}`, a function of host
+            and port, or a `Resolver`. The operating system by default.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class Client(BaseClient):
         params: QueryParamTypes | None = None,
         headers: HeaderTypes | None = None,
         cookies: CookieTypes | None = None,
-        verify: ssl.SSLContext | str | bool = True,
+        verify: VerifyTypes = True,
         cert: CertTypes | None = None,
         http1: bool = True,
         http2: bool = False,
@@ -121,6 +123,7 @@ class Client(BaseClient):
         allow_redirects: bool | UseClientDefault = USE_CLIENT_DEFAULT,
         app: Callable[..., Any] | None = None,
         params_mode: ParamsMode = "replace",
+        resolver: ResolverTypes | None = None,
     ) -> None:
         follow = one_of("follow_redirects", follow_redirects, "allow_redirects", allow_redirects)
         super().__init__(
@@ -148,13 +151,14 @@ class Client(BaseClient):
             pipeline=pipeline,
             middlewares=middlewares,
             params_mode=params_mode,
+            resolver=resolver,
             runtime=BlockingRuntime(),
         )
 
     def _make_transport(self, **settings: Any) -> BaseTransport:
         from scallion.transports.http import HTTPTransport
 
-        return HTTPTransport(**settings)
+        return HTTPTransport(**settings, resolver=self._resolver)
 
     def _serve(self, app: Callable[..., Any]) -> BaseTransport:
         call = getattr(app, "__call__", None)  # noqa: B004
@@ -267,8 +271,8 @@ class Client(BaseClient):
                 follow_redirects, allow_redirects, extensions, middlewares, params_mode
             )
         request = self.build_request(
-            method,
-            url,
+            method=method,
+            url=url,
             content=content,
             data=data,
             files=files,
@@ -314,8 +318,8 @@ class Client(BaseClient):
                 follow_redirects, allow_redirects, extensions, middlewares, params_mode
             )
         request = self.build_request(
-            method,
-            url,
+            method=method,
+            url=url,
             content=content,
             data=data,
             files=files,

@@ -11,9 +11,7 @@ from scallion.pipeline.settings import DEFAULT_LIMITS, Limits, Proxy
 from scallion.pipeline.urls import URL
 
 if TYPE_CHECKING:
-    import ssl
-
-    from scallion.pipeline.types import CertTypes
+    from scallion.pipeline.types import CertTypes, VerifyTypes
 
 __all__ = ["Overridable"]
 
@@ -27,7 +25,7 @@ class Overridable:
 
     def _init_transport(
         self,
-        verify: ssl.SSLContext | str | bool = True,
+        verify: VerifyTypes = True,
         cert: CertTypes | None = None,
         trust_env: bool = True,
         http1: bool = True,
@@ -51,7 +49,7 @@ class Overridable:
     def _init_proxy_transport(
         self,
         proxy: Proxy,
-        verify: ssl.SSLContext | str | bool = True,
+        verify: VerifyTypes = True,
         cert: CertTypes | None = None,
         trust_env: bool = True,
         http1: bool = True,

@@ -102,6 +102,7 @@ def _no_response(returned: object) -> TypeError:
 
 
 def _adopt(response: Response, request: Request, started: float, default_encoding: Any) -> Response:
+    response._started = started
     if type(response.stream) is ByteStream:
         response._whole_after = time.perf_counter() - started
     response.request = request

@@ -105,13 +105,17 @@ class Requests:
         self._headers = Headers({"Accept": MEDIA_TYPE, "Cache-Control": "no-store"})
         self._headers.update(headers)
         self.last_event_id = self._headers.get(_LAST_EVENT_ID, "")
-        self._first = first = client.build_request(method, url, headers=self._headers, **settings)
+        self._first = first = client.build_request(
+            method=method, url=url, headers=self._headers, **settings
+        )
         self._method, self._url = method, url
         self._settings = {name: settings[name] for name in settings.keys() - _BODY}
         # Of the body, as it is now: layers may change the request that is sent.
         self._has_body = any(settings.get(name) is not None for name in _BODY)
         self._stream = first.stream
         self._framing = {name: first.headers[name] for name in _FRAMING if name in first.headers}
+        # On the runtime's clock: a total bounds all connections and the waits between them.
+        self._deadline: float | None = None
         self._failures = 0
         self._history: list[str] = []
 
@@ -126,6 +130,9 @@ class Requests:
         Raises:
             HTTPError: one of its kinds.
         """
+        total = (self._first.extensions.get("timeout") or {}).get("total")
+        if total is not None:
+            self._deadline = self._client._runtime.clock() + total
         try:
             return await self._send(self._first)
         except TransportError as error:
@@ -171,7 +178,13 @@ class Requests:
             error.add_note(line)
 
     async def _send(self, request: Request) -> Response:
-        return await self._colour.send(self._client, request, self._options)
+        if self._deadline is not None:
+            request.deadline = self._deadline
+        response = await self._colour.send(self._client, request, self._options)
+        if self._deadline is None and request.deadline is not None:
+            # A layer of the client bounds its calls.
+            self._deadline = float(request.deadline)
+        return response
 
     async def _wait(
         self, policy: Reconnect, failure: TransportError | None, retry: int | None
@@ -189,7 +202,16 @@ class Requests:
         if self._failures:
             what = "it ended" if failure is None else f"{type(failure).__name__}: {failure}"
             self._history.append(f"Connection {self._failures}: {what}; waited {wait:.3g} s")
-        await self._client._runtime.sleep(wait)
+        runtime = self._client._runtime
+        left = None if self._deadline is None else self._deadline - runtime.clock()
+        if left is not None and left <= wait:
+            await runtime.sleep(max(left, 0.0))
+            self._give_up(
+                TotalTimeout(
+                    "The call's deadline passed while waiting to connect again", request=self._first
+                )
+            )
+        await runtime.sleep(wait)
 
     def _nothing_came(self) -> SSEError:
         times = f"{self._failures} times in a row" if self._failures > 1 else "once"
@@ -210,7 +232,7 @@ class Requests:
             # It is UTF-8 (HTML standard), whatever else the headers are.
             headers.update([(_LAST_EVENT_ID.encode(), last_event_id.encode())])
         request = self._client.build_request(
-            self._method, self._url, headers=headers, **self._settings
+            method=self._method, url=self._url, headers=headers, **self._settings
         )
         if not self._has_body:
             return request

@@ -59,8 +59,9 @@ def runtime(drive: Drive) -> Runtime:
     return drive.runtime()
 
 
-def pytest_collection_finish() -> None:
-    """Many tests ask the garbage collector for what they left; it need not look at ten thousand tests each time."""
+@pytest.fixture(scope="module", autouse=True)
+def _settled_heap() -> None:
+    """Many tests ask the garbage collector for what they left; it need not look at all tests' things each time."""
     # Hypothesis asks the collector about what it finds when it is imported.
     import hypothesis  # noqa: F401
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from datetime import timedelta
@@ -39,6 +40,23 @@ from scallion import (
     codes,
     compatible,
     service_stack,
+)
+from scallion.pipeline.errors import ReadError
+from scallion.pipeline.runtime import BlockingRuntime
+from scallion.testing import (
+    ABSENT,
+    ANY,
+    Call,
+    Delayed,
+    Pause,
+    Reply,
+    Route,
+    Router,
+    UnforeseenRequest,
+    containing,
+    exactly,
+    intercepting,
+    mock,
 )
 
 # Functions
@@ -417,6 +435,48 @@ class Stream(scallion.SyncByteStream):
 
 async def ahandler(request: Request) -> Response:
     return Response(200, text="ok", headers={"a": "b"}, request=request)
+
+
+def mocks() -> None:
+    router = Router(
+        base_url=URL("https://host"), pass_through=["localhost"], runtime=BlockingRuntime()
+    )
+    Client(transport=router)
+    AsyncClient(transport=router, mounts={"all://host": router})
+    route = router.get("/stock/{item}", params={"page": 1, "tag": ["a", ANY]}, times=2)
+    assert_type(route, Route)
+    assert_type(route.respond(201, json={"left": 1}, headers={"a": "b"}, delay=0.5), Route)
+    assert_type(
+        router.route(
+            ["GET", "POST"], re.compile("x"), where=lambda request: request.method == "GET"
+        ),
+        Route,
+    )
+    router.post(json=containing({"a": int}), headers={"x": ABSENT}, data={"a": 1}, name="n")
+    router.post("/", headers=exactly({}), jsn={})  # type: ignore[call-arg]
+    router.get(times="2")  # type: ignore[arg-type]
+    router.route().answer(503, "connect_error", Reply(204), Response(200), ValueError, ValueError())
+    router.route().answer(Delayed(1, "read_timeout"), ahandler, lambda request, item: 200)
+    router.route().answer("no_such_fault")  # type: ignore[arg-type]
+    router.route().answer(200, then="stop")  # type: ignore[arg-type]
+    router.route().respond(chunks=[b"a", "b", Pause(1), ReadError]).first().pass_through()
+    router.route().respond(chunks=agenerate)
+    call = router.calls.last
+    assert_type(call, Call)
+    assert_type(router.calls[1:], list[Call])
+    assert_type(call.request, Request)
+    assert_type(call.response, Response | None)
+    assert_type(call.values, Mapping[str, Any])
+    assert_type(router["n"], Route)
+    with mock(assert_all_called=False, strict=True) as mocked:
+        assert_type(mocked, Router)
+    with intercepting(MockTransport(ahandler)) as transport:
+        assert_type(transport, MockTransport)
+    try:
+        router.verify()
+    except UnforeseenRequest as error:
+        assert_type(error.request, Request)
+        assert_type(error.nearest, Route | None)
 
 
 def transports() -> None:

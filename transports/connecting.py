@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from scallion.pipeline.errors import (
@@ -20,7 +21,8 @@ from scallion.pipeline.request import Request
 from scallion.pipeline.runtime import Runtime
 from scallion.pipeline.settings import Proxy
 
-from .deadlines import overdue, remaining
+from .connect_clock import ConnectClock
+from .deadlines import overdue
 from .http11 import HTTP11Connection, Owner
 from .network.base import ByteChannel, Network, SocketOption
 from .proxy import open_tunnel, proxy_headers
@@ -29,6 +31,10 @@ from .trace import Trace, step_of
 
 if TYPE_CHECKING:
     import ssl
+
+    from scallion.pipeline.types import VerifyTypes
+
+    from .resolving import Resolver
 
 __all__ = ["Connector", "Origin"]
 
@@ -46,22 +52,25 @@ class Connector:
     """Opens connections as one transport is set up.
 
     Args:
-        tls: The TLS settings: a context, or (verify, cert, trust_env) from which one is made at the first https
-            connection.
+        verify, cert, trust_env: The TLS settings: a context, or what one is made of at the first https connection.
         retries: Further tries when connecting fails; they wait 0, 0.5, 1, 2, ... seconds.
+        resolver: Who knows the addresses of names; the operating system by default.
+        tcp_keepalive: Seconds of silence after which TCP asks whether the peer lives; None for never.
     """
 
     def __init__(
         self,
         *,
-        verify: ssl.SSLContext | str | bool = True,
+        verify: VerifyTypes = True,
         cert: Any = None,
         trust_env: bool = True,
         proxy: Proxy | None = None,
-        uds: str | None = None,
+        uds: str | bytes | None = None,
         local_address: str | None = None,
         retries: int = 0,
         socket_options: Sequence[SocketOption] = (),
+        resolver: Resolver | None = None,
+        tcp_keepalive: float | None = None,
         http1: bool = True,
         http2: bool = False,
     ) -> None:
@@ -72,18 +81,26 @@ class Connector:
         self._cert = cert
         self._trust_env = trust_env
         self._contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
+        self._proxy_context: ssl.SSLContext | None = None
         self._proxy = proxy
         self._uds = uds
         self._local_address = local_address
         self._retries = retries
         self._socket_options = socket_options
+        self._resolver = resolver
+        self._tcp_keepalive = tcp_keepalive
         self._http1 = http1
         self._http2 = http2
         # A plain transport loads its authorities when it first needs them; what can be wrong is wrong at once.
-        if verify is not True or cert or (trust_env and os.environ.get("SSL_CERT_FILE")):
+        named = trust_env and (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSLKEYLOGFILE"))
+        if verify is not True or cert or named:
             from .tls import check_files
 
             check_files(verify, cert, trust_env, self._alpn(http2=http2))
+        if proxy is not None and proxy.ssl_context is not None:
+            from .tls import check_files
+
+            check_files(proxy.ssl_context, None, trust_env, ("http/1.1",), "ssl_context")
 
     def may_speak_http2(self, origin: Origin) -> bool:
         """Whether a connection to `origin` may turn out to be one."""
@@ -115,7 +132,9 @@ class Connector:
             raise TypeError(
                 f"The request extension 'sni_hostname' is a str or bytes, not {type(name).__name__}"
             )
-        return (*origin, name if isinstance(name, str) else name.decode("ascii"))
+        from .tls import server_name
+
+        return (*origin, server_name(name if isinstance(name, str) else name.decode("ascii")))
 
     async def open(
         self, request: Request, origin: Origin, network: Network, runtime: Runtime, owner: Owner
@@ -128,9 +147,10 @@ class Connector:
             ConnectTimeout, ConnectError, ProxyError, TotalTimeout: it could not be opened; nothing is left behind.
         """
         tries = 0
+        since = perf_counter()
         while True:
             try:
-                return await self._open(request, origin, network, runtime, owner)
+                return await self._open(request, origin, network, runtime, owner, since)
             except (ConnectError, ConnectTimeout) as error:
                 if tries >= self._retries:
                     raise
@@ -146,11 +166,17 @@ class Connector:
                     await runtime.sleep(wait)
 
     async def _open(
-        self, request: Request, origin: Origin, network: Network, runtime: Runtime, owner: Owner
+        self,
+        request: Request,
+        origin: Origin,
+        network: Network,
+        runtime: Runtime,
+        owner: Owner,
+        since: float,
     ) -> Any:
         scheme, host, port = origin[:3]
         proxy = self._proxy
-        clock = _ConnectClock(request, runtime)
+        clock = ConnectClock(request, runtime)
         try:
             if proxy is None:
                 channel = await self._reach(network, host, port, clock, runtime)
@@ -167,10 +193,12 @@ class Connector:
                         trace = Trace.of(request, runtime, "http11")
                         await open_tunnel(channel, proxy, host, port, clock.left, trace)
                 if scheme in TLS_SCHEMES:
-                    name = origin[3] if len(origin) == 4 else host.partition("%")[0]
+                    name = origin[3] if len(origin) == 4 else _name_for(host, self._verify)
+                    began = perf_counter()
                     context = await self._context(origin, runtime)
                     part = "connection" if proxy is None else "socks" if self._socks else "proxy"
                     channel = await _encrypted(channel, context, name, clock, runtime, part)
+                    clock.encrypted(began)
             except BaseException:
                 channel.close()
                 raise
@@ -188,14 +216,23 @@ class Connector:
 
             carrier: Any = channel
             sharer: Any = owner
-            return HTTP2Connection(carrier, runtime, origin, sharer)
-        extra = proxy_headers(proxy) if by_proxy and proxy is not None else None
-        return HTTP11Connection(
-            channel, runtime, origin, owner, by_proxy=by_proxy, extra_headers=extra
-        )
+            connection: Any = HTTP2Connection(carrier, runtime, origin, sharer)
+        else:
+            extra = proxy_headers(proxy) if by_proxy and proxy is not None else None
+            connection = HTTP11Connection(
+                channel, runtime, origin, owner, by_proxy=by_proxy, extra_headers=extra
+            )
+        link = connection.link
+        link.opening = clock.opening(since)
+        if proxy is not None:
+            link.proxy = str(proxy.url)
+        if scheme not in TLS_SCHEMES:
+            # A forward proxy may be spoken to in TLS; that hides nothing from the proxy.
+            link.ssl = None
+        return connection
 
     async def _reach(
-        self, network: Network, host: str, port: int, clock: _ConnectClock, runtime: Runtime
+        self, network: Network, host: str, port: int, clock: ConnectClock, runtime: Runtime
     ) -> ByteChannel:
         if self._uds is None:
             return await self._connect_tcp(network, host, port, clock, runtime)
@@ -211,17 +248,49 @@ class Connector:
         return channel
 
     async def _connect_tcp(
-        self, network: Network, host: str, port: int, clock: _ConnectClock, runtime: Runtime
+        self, network: Network, host: str, port: int, clock: ConnectClock, runtime: Runtime
     ) -> ByteChannel:
         limit = clock.left()
         details = self._target(host, port, limit)
         async with step_of(clock.request, runtime, "connection.connect_tcp", details) as step:
-            channel = await network.connect_tcp(
-                host, port, limit, self._local_address, self._socket_options
-            )
+            clock.resolving()
+            addresses = await self._addresses(network, host, port, clock, runtime)
+            if addresses is not None:
+                clock.resolved()
+                limit = clock.left()
+            try:
+                channel = await network.connect_tcp(
+                    host,
+                    port,
+                    limit,
+                    self._local_address,
+                    self._socket_options,
+                    addresses=addresses,
+                    keepalive=self._tcp_keepalive,
+                )
+            except (ConnectError, ConnectTimeout):
+                if addresses is not None:
+                    from .resolving import forget
+
+                    forget(self._resolver, host, port)
+                raise
             if step.told:
                 step.returned = _stream_over(channel, runtime)
         return channel
+
+    async def _addresses(
+        self, network: Network, host: str, port: int, clock: ConnectClock, runtime: Runtime
+    ) -> list[tuple[str, int]] | None:
+        """Where a name leads; None for an address, which no resolver is asked for."""
+        from .network.connecting import is_address
+
+        if is_address(host):
+            return None
+        from .resolving import Lookup, as_resolver, find
+
+        if self._resolver is None:
+            self._resolver = as_resolver(None)
+        return await find(self._resolver, host, port, Lookup(network, runtime, clock.left))
 
     def _target(self, host: str, port: int, limit: float | None) -> dict[str, Any]:
         """What a trace is told of a connection to be."""
@@ -239,7 +308,7 @@ class Connector:
         proxy: Proxy,
         host: str,
         port: int,
-        clock: _ConnectClock,
+        clock: ConnectClock,
         runtime: Runtime,
     ) -> None:
         details = {"host": host, "port": port}
@@ -251,24 +320,27 @@ class Connector:
                 step.returned = _stream_over(channel, runtime)
 
     async def _reach_proxy(
-        self, network: Network, proxy: Proxy, clock: _ConnectClock, runtime: Runtime
+        self, network: Network, proxy: Proxy, clock: ConnectClock, runtime: Runtime
     ) -> ByteChannel:
         scheme, host, port = proxy.url.origin_key
         context = None
         if scheme == "https":
-            from .tls import default_ssl_context
-
-            context = proxy.ssl_context or default_ssl_context(
-                True, None, self._trust_env, ("http/1.1",)
-            )
+            context = await self._context_for_proxy(proxy, runtime)
         channel = await self._connect_tcp(network, host, port or SOCKS_PORT, clock, runtime)
         if context is None:
             return channel
+        began = perf_counter()
         try:
-            return await _encrypted(channel, context, host, clock, runtime)
+            name = _name_for(host, proxy.ssl_context)
+            channel = await _encrypted(channel, context, name, clock, runtime)
+        except ConnectError as error:
+            channel.close()
+            raise ConnectError(f"The proxy {proxy.url}: {error}") from error.__cause__
         except BaseException:
             channel.close()
             raise
+        clock.encrypted(began)
+        return channel
 
     async def _context(self, origin: Origin, runtime: Runtime) -> ssl.SSLContext:
         """The TLS settings: made once, off the event loop, as reading the authorities takes 20 ms."""
@@ -283,6 +355,21 @@ class Connector:
             self._contexts[alpn] = context
         return context
 
+    async def _context_for_proxy(self, proxy: Proxy, runtime: Runtime) -> ssl.SSLContext:
+        """Likewise. A context that the user gave is left as it is."""
+        given: Any = proxy.ssl_context
+        if given is not None and hasattr(given, "wrap_bio"):
+            context: ssl.SSLContext = given
+            return context
+        if self._proxy_context is None:
+            from .tls import default_ssl_context
+
+            verify: Any = True if given is None else given
+            self._proxy_context = await runtime.offload(
+                lambda: default_ssl_context(verify, None, self._trust_env, ("http/1.1",))
+            )
+        return self._proxy_context
+
     def _alpn(self, *, http2: bool) -> tuple[str, ...]:
         """The protocols to offer, best first."""
         if not http2:
@@ -294,7 +381,7 @@ async def _encrypted(
     channel: ByteChannel,
     context: ssl.SSLContext,
     name: str | None,
-    clock: _ConnectClock,
+    clock: ConnectClock,
     runtime: Runtime,
     part: str = "connection",
 ) -> ByteChannel:
@@ -307,26 +394,17 @@ async def _encrypted(
     return channel
 
 
+def _name_for(host: str, verify: Any) -> str:
+    """Whose certificate it has to be, and who is asked for."""
+    from .tls import server_name
+
+    return getattr(verify, "server_hostname", None) or server_name(host)
+
+
 def _stream_over(channel: ByteChannel, runtime: Runtime) -> Any:
     from .network_stream import stream_over
 
     return stream_over(channel, runtime)
-
-
-class _ConnectClock:
-    """What is left of the connect timeout and of the call's deadline."""
-
-    __slots__ = ("_end", "_runtime", "request")
-
-    def __init__(self, request: Request, runtime: Runtime) -> None:
-        self.request = request
-        self._runtime = runtime
-        limit = (request.extensions.get("timeout") or {}).get("connect")
-        self._end = None if limit is None else runtime.clock() + limit
-
-    def left(self) -> float | None:
-        limit = None if self._end is None else max(0.0, self._end - self._runtime.clock())
-        return remaining(limit, self.request, self._runtime, "connecting")
 
 
 def _chose_http2(channel: ByteChannel) -> bool:

@@ -42,12 +42,13 @@ _LENGTH = re.compile(rb"[0-9]{1,15}")
 _METHODS = frozenset({b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"PATCH", b"OPTIONS"})
 
 # What a header means to framing. Names are remembered as they are spelt, up to a bound.
-_PLAIN, _HOST, _CONTENT_LENGTH, _TRANSFER_ENCODING, _CONNECTION, _OTHER = range(6)
+_PLAIN, _HOST, _CONTENT_LENGTH, _TRANSFER_ENCODING, _CONNECTION, _OTHER, _KEEP_ALIVE = range(7)
 _MEANINGS = {
     b"host": _HOST,
     b"content-length": _CONTENT_LENGTH,
     b"transfer-encoding": _TRANSFER_ENCODING,
     b"connection": _CONNECTION,
+    b"keep-alive": _KEEP_ALIVE,
     b"upgrade": _OTHER,
     b"expect": _OTHER,
 }
@@ -72,6 +73,7 @@ class FastLane:
     Attributes:
         trailers: The fields after a chunked body, once `body` has returned END; else None.
         received: Whether any byte of the current response has arrived.
+        keep_alive: What the server said last in the field Keep-Alive; None for nothing.
     """
 
     __slots__ = (
@@ -86,6 +88,7 @@ class FastLane:
         "_request",
         "_sent",
         "_unsent",
+        "keep_alive",
         "received",
     )
 
@@ -106,6 +109,7 @@ class FastLane:
         self._left = -1
         self._pieces: deque[bytes] = deque()
         self.received = False
+        self.keep_alive: bytes | None = None
 
     # Sending
 
@@ -159,7 +163,7 @@ class FastLane:
                 length = _CHUNKED
             elif meaning == _CONNECTION and value == b"close":
                 keep = False
-            elif meaning != _CONNECTION or value != b"keep-alive":
+            elif meaning != _KEEP_ALIVE and (meaning != _CONNECTION or value != b"keep-alive"):
                 return None
         values = b"\x00".join([value for _, value in headers])
         if (
@@ -239,7 +243,7 @@ class FastLane:
     def head(self) -> Head | None:
         """As `H11Codec.head`."""
         if self._h11 is not None:
-            return self._h11.head()
+            return self._heed(self._h11.head())
         buffer = self._buffer
         if not buffer:
             return None
@@ -251,7 +255,14 @@ class FastLane:
             status = int(match[1])
             if self._frame(status, headers, match.end()):
                 return Head(status, match[2], b"HTTP/1.1", headers)
-        return self._replay().head()
+        return self._heed(self._replay().head())
+
+    def _heed(self, head: Head | None) -> Head | None:
+        """Note what h11's head says of the connection's life."""
+        for name, value in head.headers if head is not None else ():
+            if len(name) == 10 and name.lower() == b"keep-alive":
+                self.keep_alive = value
+        return head
 
     def _frame(self, status: int, headers: RawHeaders, end: int) -> bool:
         """Find out where the body ends (RFC 9112 section 6.3); False where h11 must decide."""
@@ -269,6 +280,8 @@ class FastLane:
                 length = _CHUNKED
             elif meaning == _CONNECTION and value == b"close":
                 keep = False
+            elif meaning == _KEEP_ALIVE:
+                self.keep_alive = value
             elif meaning != _CONNECTION or value not in (b"keep-alive", b"Keep-Alive"):
                 return False
         if self._bodiless or status in (204, 304):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Hashable, Iterable
+from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
@@ -24,17 +25,19 @@ from scallion.pipeline.streams import AsyncByteStream, SyncByteStream
 
 from .base import AsyncBaseTransport, BaseTransport
 from .connecting import Connector, Origin
+from .connection_info import Steps
 from .deadlines import overdue, remaining
 from .http11 import HTTP11Connection
 from .network import async_network, blocking_network
-from .pool import Pool, PoolStats, Waiter
+from .pool import Pool, Waiter
+from .reaching import TCP_KEEPALIVE, known_resolver, seconds_of_silence, socket_path
 
 if TYPE_CHECKING:
-    import ssl
-
-    from scallion.pipeline.types import CertTypes, ProxyTypes
+    from scallion.pipeline.types import CertTypes, ProxyTypes, VerifyTypes
 
     from .network.base import SocketOption
+    from .pool_state import PoolState
+    from .resolving import ResolverTypes
 
 __all__ = ["AsyncHTTPTransport", "HTTPTransport"]
 
@@ -69,9 +72,10 @@ class Core:
 
     async def handle(self, request: Request) -> Response:
         origin = self._connector.origin(request)
-        connection = await self._acquire(request, origin)
+        steps = Steps()
+        connection = await self._acquire(request, origin, steps)
         try:
-            return await connection.exchange(request)
+            return await connection.exchange(request, steps)
         except (ReadError, WriteError, RemoteProtocolError) as error:
             self.release(connection, reusable=False)
             if not may_resend(connection, request, error):
@@ -82,27 +86,30 @@ class Core:
         # RFC 9112 section 9.3.1: the server may close an idle connection just as a request is sent on it.
         if request.observers:
             request.note("connection.stale", origin="{}://{}:{}".format(*origin))
-        connection = await self._acquire(request, origin, fresh=True)
+        steps = Steps()
+        connection = await self._acquire(request, origin, steps, fresh=True)
         try:
-            return await connection.exchange(request)
+            return await connection.exchange(request, steps)
         except BaseException:
             self.release(connection, reusable=False)
             raise
 
     async def _acquire(
-        self, request: Request, origin: Origin, *, fresh: bool = False
+        self, request: Request, origin: Origin, steps: Steps, *, fresh: bool = False
     ) -> HTTP11Connection:
         """A connection to `origin` with its slot; with `fresh`, one that no request has used yet."""
         taken = self.pool.take(origin)
         close_all(taken.close)
         connection = taken.connection
         if taken.waiter is not None:
-            connection = await self._wait(request, taken.waiter)
+            connection = await self._wait(request, taken.waiter, steps)
         # From here on the slot is this caller's: whatever is raised, a signal's handler included, gives it back.
         try:
             while connection is not None and (fresh or connection.stale()):
                 connection.close()
-                connection = self.pool.retake(connection)
+                taken = self.pool.retake(connection)
+                connection = taken.connection
+                close_all(taken.close)
             if connection is not None:
                 if request.observers:
                     request.note("connection.reused", number=connection.exchanges + 1)
@@ -110,22 +117,25 @@ class Core:
             opened: HTTP11Connection = await self._connector.open(
                 request, origin, self._get_network(), self._runtime, self
             )
+            steps.opening = opened.link.opening
             self.pool.opened(opened)
         except BaseException:
-            if connection is not None:
-                connection.close()
-            close_all(self.pool.release(connection, reusable=False))
+            if connection is None:
+                close_all(self.pool.gave_up(origin, failed=True))
+            else:
+                self.release(connection, reusable=False)
             raise
         return opened
 
     async def _wait(
-        self, request: Request, waiter: Waiter[HTTP11Connection]
+        self, request: Request, waiter: Waiter[HTTP11Connection], steps: Steps
     ) -> HTTP11Connection | None:
         """Wait for a slot. Returns the connection that came with it, or None to open one."""
         doing = "waiting for a free connection"
         limit = (request.extensions.get("timeout") or {}).get("pool")
         if request.observers:
             request.note("pool.wait")
+        since = perf_counter()
         try:
             await waiter.event.wait(remaining(limit, request, self._runtime, doing))
         except BaseException:
@@ -139,15 +149,26 @@ class Core:
             # Connections of responses that nobody closed may be all that is missing.
             close_all(self.pool.reclaim())
         if not waiter.granted:
-            stats = self.pool.stats()
+            error = PoolTimeout(self._why(waiter, limit), request=request)
             close_all(self.pool.leave(waiter))
-            error = PoolTimeout(
-                f"No connection came free within {limit} seconds: {stats}. Are responses read or closed, "
-                "and is Limits(max_connections=...) high enough?",
-                request=request,
-            )
             raise overdue(error, request, self._runtime, doing)
+        steps.queued = getattr(steps, "queued", 0.0) + perf_counter() - since
         return waiter.connection
+
+    def _why(self, waiter: Waiter[HTTP11Connection], limit: float | None) -> str:
+        """What to say of a wait for a connection that was too long."""
+        held = self.pool.holding(waiter)
+        # Cases: the limit of one origin; of all; none, as somebody else opens a connection for both.
+        if held is None:
+            return f"No connection came free within {limit} seconds, for one is still being opened: {self.pool!r}"
+        where = ""
+        if held == "max_connections_per_host":
+            scheme, host, port = waiter.key[:3]  # type: ignore[index]  # an Origin
+            where = f" to {scheme}://{host}:{port}"
+        return (
+            f"No connection{where} came free within {limit} seconds: {self.pool!r}. Are responses read or closed, "
+            f"and is Limits({held}={getattr(self._limits, held)}) high enough?"
+        )
 
     def release(self, connection: HTTP11Connection, *, reusable: bool) -> None:
         if not reusable:
@@ -239,17 +260,19 @@ class _Settings:
 
     def __init__(
         self,
-        verify: ssl.SSLContext | str | bool = True,
+        verify: VerifyTypes = True,
         cert: CertTypes | None = None,
         trust_env: bool = True,
         http1: bool = True,
         http2: bool = False,
         limits: Limits = DEFAULT_LIMITS,
         proxy: ProxyTypes | None = None,
-        uds: str | None = None,
+        uds: str | bytes | os.PathLike[str] | None = None,
         local_address: str | None = None,
         retries: int = 0,
         socket_options: Iterable[SocketOption] | None = None,
+        resolver: ResolverTypes | None = None,
+        tcp_keepalive: float | None = TCP_KEEPALIVE,
     ) -> None:
         if not http1 and not http2:
             raise ValueError("http1=False and http2=False leave no protocol to speak: enable one")
@@ -258,10 +281,12 @@ class _Settings:
             cert=cert,
             trust_env=trust_env,
             proxy=proxy if proxy is None or isinstance(proxy, Proxy) else Proxy(proxy),
-            uds=uds,
+            uds=socket_path(uds),
             local_address=local_address,
             retries=retries,
             socket_options=tuple(socket_options or ()),
+            resolver=known_resolver(resolver),
+            tcp_keepalive=seconds_of_silence(tcp_keepalive),
             http1=http1,
             http2=http2,
         )
@@ -276,8 +301,8 @@ class _Settings:
         return self._kind(self._connector, self._limits, runtime)
 
     @property
-    def pool(self) -> PoolStats:
-        """How many connections are active, idle and waited for."""
+    def pool(self) -> PoolState:
+        """What the pool holds at this moment, connection by connection. It may be asked from any thread."""
         raise NotImplementedError
 
     @property
@@ -294,25 +319,32 @@ class HTTPTransport(_Settings, BaseTransport):
 
     Args:
         verify: True for certifi's authorities (or `SSL_CERT_FILE`, `SSL_CERT_DIR`), False for no
-            verification, or an `ssl.SSLContext`.
+            verification, an `ssl.SSLContext`, or a `scallion.TLS`.
         cert: A client certificate: a path, (certificate, key) or (certificate, key, password).
         trust_env: Whether environment variables are read.
         http1: Whether HTTP/1.1 is spoken. Without it HTTP/2 is, over http:// too, and unasked (RFC 9113 section 3.3).
         http2: Whether HTTP/2 is offered to https:// servers, which choose; over http:// HTTP/1.1 is spoken then.
         limits: How many connections at once, how many idle ones and for how long.
         proxy: Requests go through it: as they are for http, in a tunnel for https.
-        uds: The path of a Unix socket to connect to, whatever the URL's host.
-        local_address: The address to connect from.
+        uds: The path of a Unix socket to connect to, whatever the URL's host; a name that
+            begins with a null is an abstract one of Linux.
+        local_address: The address to connect from, IPv4 or IPv6; addresses of the other family are not tried then.
         retries: Further tries when connecting fails.
         socket_options: (level, name, value) triples, set before connecting.
+        resolver: Who knows the addresses of names: a `Resolver`, a mapping such as `{"db.internal": "10.0.0.7"}`, or a
+            function of host and port; by default the operating system, what it says being used for 5 seconds.
+        tcp_keepalive: Seconds of silence after which TCP asks whether the peer is still there, again each so many
+            seconds; after five unanswered ones the connection is broken. None for never.
     """
 
     def _begin(self) -> None:
         self._core = self._new_core(BlockingRuntime())
 
     @property
-    def pool(self) -> PoolStats:
-        return self._core.pool.stats()
+    def pool(self) -> PoolState:
+        from .pool_state import state_of
+
+        return state_of(self._core.pool)
 
     def handle_request(self, request: Request) -> Response:
         """Send one request. See `BaseTransport.handle_request`."""
@@ -350,15 +382,14 @@ class AsyncHTTPTransport(_Settings, AsyncBaseTransport):
         self._lock = threading.Lock()
 
     @property
-    def pool(self) -> PoolStats:
-        """How many connections are active, idle and waited for, in all loops together."""
-        every = [core.pool.stats() for core in tuple(self._cores.values())]
-        return PoolStats(
-            sum(stats.active for stats in every),
-            sum(stats.idle for stats in every),
-            sum(stats.waiting for stats in every),
-            self._limits.max_connections,
-        )
+    def pool(self) -> PoolState:
+        """What the pools hold at this moment, in all event loops together; `parts` tells the loops apart."""
+        from .pool_state import combined, loops_named, state_of
+
+        cores = dict(self._cores)
+        pools = [state_of(core.pool) for core in cores.values()]
+        parts = dict(zip(loops_named(cores), pools, strict=True))
+        return combined(parts, self._limits.max_connections)
 
     async def handle_async_request(self, request: Request) -> Response:
         """Send one request. See `BaseTransport.handle_request`."""

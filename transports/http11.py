@@ -13,6 +13,8 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Hashable
+from math import inf
+from time import perf_counter
 from typing import Any, Protocol
 
 from scallion.pipeline.errors import (
@@ -28,9 +30,11 @@ from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import Runtime
 from scallion.pipeline.streams import AsyncByteStream, ByteStream, SyncByteStream
 
+from .connection_info import ConnectionInfo, Link, Steps
 from .deadlines import overdue, remaining
 from .fast_lane import FastLane
 from .http11_body import Body
+from .keep_alive import idle_limit
 from .messages import Head, RawHeaders, given_target
 from .network.base import ByteChannel
 from .trace import Step, Trace, debugging, tell_closed
@@ -57,11 +61,17 @@ class HTTP11Connection:
     Attributes:
         key: The origin (and route) it leads to; the pool's key.
         exchanges: How many have begun; more than one means that the connection was reused.
+        link: What is told of it to those who look at it.
+        used_at: When it was opened, or its last exchange ended, on `time.perf_counter`'s clock.
+        idle_limit: Seconds that it may be idle, as the server says; inf if it says nothing.
+        retires_at: When it is too old to be used again, on the runtime's clock. The pool sets it.
         by_proxy: Whether requests name their whole URL, as a forward proxy wants them (RFC 9112 section 3.2.2).
         extra_headers: Sent with every request, for the proxy.
     """
 
     protocol = "HTTP/1.1"
+    idle_limit = inf
+    retires_at = inf
 
     def __init__(
         self,
@@ -78,6 +88,8 @@ class HTTP11Connection:
         self.by_proxy = by_proxy
         self.extra_headers = extra_headers
         self.exchanges = 0
+        self.link = Link(channel, self.protocol)
+        self.used_at = self.link.opened
         self._runtime = runtime
         self._owner = owner
         self._codec = FastLane()
@@ -108,51 +120,70 @@ class HTTP11Connection:
         """Whether no byte of the current exchange's response has arrived."""
         return not self._codec.received
 
-    async def exchange(self, request: Request) -> Response:
+    async def exchange(self, request: Request, steps: Steps | None = None) -> Response:
         """Send `request`; return its response, which owns this connection until its body has ended or was closed.
+
+        Args:
+            request: What to send.
+            steps: Where to note when what happened.
 
         Raises:
             TransportError: one of its kinds; the caller then closes and releases the connection.
         """
         self.exchanges += 1
+        if steps is None:
+            steps = Steps()
         timeout = request.extensions.get("timeout") or {}
         if "trace" in request.extensions or debugging("http11"):
-            return await self._told(request, timeout)
+            return await self._told(request, timeout, steps)
+        steps.began = perf_counter()
         head, whole = await self._send_head(request, timeout)
         if head is None and not whole:
             head = await self._send_body(request, timeout)
+        steps.sent = perf_counter()
         if head is None:
             head = await self._receive_head(request, timeout)
-        response = self._respond(request, head)
+        steps.answered = perf_counter()
+        response = self._respond(request, head, steps)
         if type(response.stream) is ByteStream:
+            self.used_at = steps.answered
             # Last, for from here on another thread may have the connection.
             self._owner.release(self, reusable=self._reusable())
         return response
 
-    async def _told(self, request: Request, timeout: dict[str, float | None]) -> Response:
+    async def _told(
+        self, request: Request, timeout: dict[str, float | None], steps: Steps
+    ) -> Response:
         """The same, told step by step."""
         trace = Trace.of(request, self._runtime, "http11")
         try:
-            return await self._traced(request, timeout, trace)
+            return await self._traced(request, timeout, trace, steps)
         except Exception:
             async with Step(trace, "http11.response_closed", {}):
                 """What is left to do is the owner's."""
             raise
 
     async def _traced(
-        self, request: Request, timeout: dict[str, float | None], trace: Trace | None
+        self,
+        request: Request,
+        timeout: dict[str, float | None],
+        trace: Trace | None,
+        steps: Steps,
     ) -> Response:
         details = {"request": request}
+        steps.began = perf_counter()
         async with Step(trace, "http11.send_request_headers", details):
             head, whole = await self._send_head(request, timeout)
         async with Step(trace, "http11.send_request_body", details):
             if head is None and not whole:
                 head = await self._send_body(request, timeout)
+        steps.sent = perf_counter()
         async with Step(trace, "http11.receive_response_headers", details) as step:
             if head is None:
                 head = await self._receive_head(request, timeout)
             step.returned = (head.version, head.status, head.reason, head.headers)
-        response = self._respond(request, head)
+        steps.answered = perf_counter()
+        response = self._respond(request, head, steps)
         if isinstance(response.stream, Body):
             response.stream.trace = trace
             return response
@@ -160,6 +191,7 @@ class HTTP11Connection:
             """It is all here already."""
         async with Step(trace, "http11.response_closed", {}):
             """And its connection is free."""
+        self.used_at = steps.answered
         self._owner.release(self, reusable=self._reusable())
         return response
 
@@ -306,10 +338,12 @@ class HTTP11Connection:
         raw = request.headers.raw
         if not self.extra_headers:
             return raw
-        # What the request says to the proxy itself wins; a field twice would say neither.
-        return raw + [
-            field for field in self.extra_headers if not request.headers.has(field[0].lower())
-        ]
+        # What the request says to the proxy itself wins; a field twice would say neither. After Host, which comes
+        # first (RFC 9110 section 7.2).
+        headers = request.headers
+        extra = [field for field in self.extra_headers if not headers.has(field[0].lower())]
+        first = 1 if raw and raw[0][0].lower() == b"host" else 0
+        return [*raw[:first], *extra, *raw[first:]]
 
     # Receiving
 
@@ -335,9 +369,12 @@ class HTTP11Connection:
 
     def _reusable(self) -> bool:
         """Whether another exchange may follow, now that the response has ended."""
-        return not self._unfinished and self._codec.reusable()
+        hint = self._codec.keep_alive
+        if hint is not None:
+            self.idle_limit = idle_limit(hint)
+        return not self._unfinished and self._codec.reusable() and self.idle_limit > 0
 
-    def _respond(self, request: Request, head: Head) -> Response:
+    def _respond(self, request: Request, head: Head, steps: Steps) -> Response:
         if head.status == 407 and self.by_proxy:
             from .proxy import login_wanted
 
@@ -348,6 +385,7 @@ class HTTP11Connection:
             "http_version": head.version,
             "reason_phrase": head.reason,
             "network_stream": self.network_stream,
+            "connection": ConnectionInfo(self.link, self.exchanges, None, steps),
         }
         switched = head.status == 101 or (request.method == "CONNECT" and 200 <= head.status < 300)
         pieces: list[bytes] = []

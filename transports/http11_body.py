@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from scallion.pipeline.errors import StreamClosed
@@ -107,6 +108,7 @@ class Body(Arriving):
     def _give_back(self, *, reusable: bool) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
+            connection.used_at = perf_counter()
             connection._owner.release(connection, reusable=reusable)
 
     def close(self) -> None:

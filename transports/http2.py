@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Coroutine, Hashable
+from math import inf
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from h2.errors import ErrorCodes
@@ -19,6 +21,7 @@ from scallion.pipeline.errors import (
     ReadError,
     ReadTimeout,
     RemoteProtocolError,
+    TotalTimeout,
     TransportError,
     WriteTimeout,
 )
@@ -28,11 +31,12 @@ from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import Runtime
 from scallion.pipeline.streams import ByteStream
 
+from .connection_info import ConnectionInfo, Link, Steps
 from .http2_arrivals import Arrivals
 from .http2_body import Body
 from .http2_codec import LAST_STREAM_ID, STREAM_WINDOW, content_length, redacted, request_fields
 from .http2_link import READ_SIZE
-from .http2_streams import GOODBYE, Brief, Limits, Stream, Unprocessed, Upload
+from .http2_streams import GOODBYE, Brief, Limits, Patience, Stream, Unprocessed, Upload
 from .messages import END, RawHeaders
 from .trace import Step, Trace, debugging, tell_closed
 
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
     from .network.base import Carrier
 
 __all__ = ["HTTP2Connection"]
+
+_ARE_YOU_THERE = b"scallop?"
 
 
 class Owner(Protocol):
@@ -61,14 +67,22 @@ class HTTP2Connection(Arrivals):
     Attributes:
         key: The origin it leads to; the pool's key.
         exchanges: How many have begun.
+        idle_limit: Seconds that it may be idle, as the server says; HTTP/2 has no way to.
+        retires_at: When no exchange should begin here any more, on the runtime's clock. The pool sets it.
+        link: What is told of it to those who look at it.
+        used_at: When it was opened, or an exchange last ended, on `time.perf_counter`'s clock.
     """
 
     protocol = "HTTP/2"
+    idle_limit = inf
+    retires_at = inf
 
     def __init__(self, channel: Carrier, runtime: Runtime, key: Hashable, owner: Owner) -> None:
         super().__init__(channel, runtime)
         self.key = key
         self.exchanges = 0
+        self.link = Link(channel, self.protocol)
+        self.used_at = self.link.opened
         self._owner = owner
         self._abandoned: deque[Stream] = deque()
         self._network_stream: Any = None
@@ -77,6 +91,9 @@ class HTTP2Connection(Arrivals):
     def room(self) -> int:
         """How many exchanges there may be at once; 0 if none should begin here any more."""
         if self._closed or self._lost or self._mute or self._dead or self._goaway is not None:
+            return 0
+        # However short its life is to be: it was opened for an exchange.
+        if self.retires_at != inf and self.exchanges and self._runtime.clock() >= self.retires_at:
             return 0
         if self._codec.highest_outbound_stream_id >= LAST_STREAM_ID or not self._most:
             return 0
@@ -99,6 +116,31 @@ class HTTP2Connection(Arrivals):
         finally:
             self._stop_reading()
         return not self.room
+
+    @property
+    def silence(self) -> float:
+        """Seconds since anything arrived."""
+        return self._runtime.clock() - self._heard_at
+
+    async def lives(self, patience: Patience) -> bool:
+        """Whether the server answers a PING, or says anything else, in time (RFC 9113 section 6.7).
+
+        Raises:
+            TotalTimeout: the call's deadline passed.
+        """
+        asker = Stream(0, self._received, "PING")
+        try:
+            with self._lock:
+                self._codec.ping(_ARE_YOU_THERE)
+            await self._flush(patience)
+            await self._until(
+                asker, lambda: self._lost or self._received > asker.started_at, patience
+            )
+        except TotalTimeout:
+            raise
+        except (TransportError, H2Error):
+            return False
+        return bool(self.room)
 
     def close(self) -> None:
         """Release the socket at once. Whoever uses the connection learns it by reading."""
@@ -129,14 +171,21 @@ class HTTP2Connection(Arrivals):
 
     # One exchange.
 
-    async def exchange(self, request: Request) -> Response:
+    async def exchange(self, request: Request, steps: Steps | None = None) -> Response:
         """Send `request`; return its response, whose body holds this exchange's share until its end or its close.
+
+        Args:
+            request: What to send.
+            steps: Where to note when what happened.
 
         Raises:
             Unprocessed: it may be sent again.
             TransportError: one of its kinds.
         """
+        if steps is None:
+            steps = Steps()
         timeout = request.extensions.get("timeout") or {}
+        steps.began = perf_counter()
         fields = request_fields(request)
         upload = Upload(request, content_length(fields), self._runtime)
         stream = self._begin(request, fields, upload)
@@ -144,15 +193,17 @@ class HTTP2Connection(Arrivals):
         trace = Trace.of(request, self._runtime, "http2") if told else None
         try:
             if trace is not None:
-                await self._traced(trace, stream, upload, request, timeout)
+                await self._traced(trace, stream, upload, request, timeout, steps)
             else:
                 await self._send_head(request, timeout)
                 if not upload.done:
                     await self._upload(stream, upload, request, timeout, stream.answered)
+                steps.sent = perf_counter()
                 if not stream.answered():
                     await self._answer(stream, request, timeout)
             if stream.head is None:
                 raise self._failure(stream, upload)
+            steps.answered = perf_counter()
             # Another one may read its end at any moment.
             ended = stream.ended
             # A 2xx may want the rest of the request, other answers and complete ones do not.
@@ -173,7 +224,7 @@ class HTTP2Connection(Arrivals):
             raise
         if ended:
             await self.leave(stream, GOODBYE)
-        response = self._respond(request, stream, upload if wanted else None, ended=ended)
+        response = self._respond(request, stream, upload if wanted else None, steps, ended=ended)
         if trace is not None and not ended:
             response.stream.trace = trace  # type: ignore[union-attr]  # a Body
         return response
@@ -189,7 +240,13 @@ class HTTP2Connection(Arrivals):
         return self._until(stream, stream.answered, patience)
 
     async def _traced(
-        self, trace: Trace, stream: Stream, upload: Upload, request: Request, timeout: Limits
+        self,
+        trace: Trace,
+        stream: Stream,
+        upload: Upload,
+        request: Request,
+        timeout: Limits,
+        steps: Steps,
     ) -> None:
         """Send and wait, told step by step."""
         details = {"request": request, "stream_id": stream.id}
@@ -201,6 +258,7 @@ class HTTP2Connection(Arrivals):
         async with Step(trace, "http2.send_request_body", details):
             if not upload.done:
                 await self._upload(stream, upload, request, timeout, stream.answered)
+        steps.sent = perf_counter()
         try:
             async with Step(trace, "http2.receive_response_headers", details) as step:
                 if not stream.answered():
@@ -239,6 +297,7 @@ class HTTP2Connection(Arrivals):
                 raise Unprocessed(refusal, begun=False) from error
             self.exchanges += 1
             stream = Stream(stream_id, self._received, request.method)
+            stream.number = self.exchanges
             stream.decides = not self._streams or self._silent_at == self._received
             self._streams[stream_id] = stream
             if not upload.done and not upload.hungry():
@@ -260,7 +319,13 @@ class HTTP2Connection(Arrivals):
         return error
 
     def _respond(
-        self, request: Request, stream: Stream, upload: Upload | None, *, ended: bool
+        self,
+        request: Request,
+        stream: Stream,
+        upload: Upload | None,
+        steps: Steps,
+        *,
+        ended: bool,
     ) -> Response:
         assert stream.head is not None
         status, fields = stream.head
@@ -269,6 +334,7 @@ class HTTP2Connection(Arrivals):
             "http_version": b"HTTP/2",
             "stream_id": stream.id,
             "network_stream": self.network_stream,
+            "connection": ConnectionInfo(self.link, stream.number, stream.id, steps),
         }
         body: ByteStream | Body
         if ended:
@@ -341,6 +407,7 @@ class HTTP2Connection(Arrivals):
             pass
 
     def give_back(self) -> None:
+        self.used_at = perf_counter()
         self._owner.release(self, reusable=True)
 
     def abandon(self, stream: Stream) -> None:

@@ -64,6 +64,7 @@ class Arrivals(Link):
     def __init__(self, channel: Carrier, runtime: Runtime) -> None:
         super().__init__(channel, runtime)
         self.greeted = False
+        self._heard_at = runtime.clock()
         self._goaway: str | None = None
         self._most = 1
         self._room_changed = False
@@ -85,6 +86,7 @@ class Arrivals(Link):
         broken: H2Error | None = None
         with self._lock:
             self._received += 1
+            self._heard_at = self._runtime.clock()
             try:
                 for event in self._codec.receive_data(data):
                     handler = _HANDLERS.get(type(event))
@@ -179,6 +181,9 @@ class Arrivals(Link):
 
     def _on_pong(self, event: PingAckReceived) -> None:
         if event.ping_data != _PROBE:
+            # Who asked whether the connection lives knows it now.
+            for stream in [each for each in self._followers if not each.id]:
+                self._touch(stream)
             return
         self._lingering = self._lingering - self._probed
         self._probed = 0

@@ -67,6 +67,7 @@ class Stream:
 
     Attributes:
         id: The stream identifier.
+        number: Which exchange of the connection it is, counted from 1.
         head: Status and fields of the final response, once received.
         pieces: The body as far as it is here and unread, with what each counts in flow control.
         ended: Whether the response is complete.
@@ -90,6 +91,7 @@ class Stream:
         "head",
         "id",
         "interim",
+        "number",
         "owed",
         "pieces",
         "received",
@@ -103,6 +105,7 @@ class Stream:
 
     def __init__(self, stream_id: int, started_at: int, method: str) -> None:
         self.id = stream_id
+        self.number = 0
         self.head: tuple[int, RawHeaders] | None = None
         self.pieces: deque[tuple[bytes, int]] = deque()
         self.ended = False
@@ -169,7 +172,7 @@ class Patience:
         """The error to raise when the time is up."""
         limit = "the time left" if self._limit is None else f"{self._limit:g} s"
         what = "arrived" if self._kind is ReadTimeout else "could be sent"
-        error = self._kind(f"nothing {what} within {limit}")
+        error = self._kind(f"timed out: nothing {what} within {limit}")
         return overdue(error, self._request, self._runtime, self._doing)
 
 
@@ -185,7 +188,7 @@ class Brief:
         return self._limit
 
     def over(self) -> TimeoutException:
-        return WriteTimeout(f"nothing could be sent within {self._limit:g} s")
+        return WriteTimeout(f"timed out: nothing could be sent within {self._limit:g} s")
 
 
 class Upload:

@@ -41,8 +41,9 @@ def given_target(target: object) -> bytes:
 
 
 def cut_short(got: int, expected: int) -> str:
-    """What to say of a body that ended before its announced length."""
+    """What to say of a body that ended before its announced length; h11's words, which programs look for, included."""
     return (
         "The server closed the connection before the body was complete: "
-        f"received {got} bytes of {expected}"
+        "peer closed connection without sending complete message body "
+        f"(received {got} bytes, expected {expected})"
     )

@@ -30,11 +30,12 @@ __all__ = ["login_wanted", "open_tunnel", "proxy_headers"]
 
 def proxy_headers(proxy: Proxy) -> RawHeaders:
     """What the proxy is told with each request, and the origin never: its own headers, and the login."""
-    headers: RawHeaders = list(proxy.headers.raw)
+    headers: RawHeaders = []
     if proxy.raw_auth is not None:
         # RFC 7617: Basic.
         token = base64.b64encode(b":".join(proxy.raw_auth))
         headers.append((b"Proxy-Authorization", b"Basic " + token))
+    headers += proxy.headers.raw
     return headers
 
 

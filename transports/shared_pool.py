@@ -19,7 +19,7 @@ from typing import Any
 from scallion.pipeline.runtime import Runtime
 from scallion.pipeline.settings import Limits
 
-from .pool import Pool, PoolStats, Taken, Waiter
+from .pool import Books, Pool, Taken, Waiter
 
 __all__ = ["SharedPool"]
 
@@ -50,7 +50,7 @@ class SharedPool(Pool[Any]):
 
     def opened(self, connection: Any) -> list[Any]:
         with self._lock:
-            self._active[connection] = None
+            self._begin(connection)
             key = connection.key
             if connection.protocol == "HTTP/2":
                 self._alone.discard(key)
@@ -61,9 +61,8 @@ class SharedPool(Pool[Any]):
             return self._scatter(key)
 
     def gave_up(self, key: Hashable, *, failed: bool) -> list[Any]:
-        """Give back the slot of who was opening a connection and failed, or was cancelled."""
         with self._lock:
-            close = self._settle(None, reusable=False)
+            close = self._settle(key, None, reusable=False)
             return close + (self._scatter(key) if failed else self._promote(key))
 
     def changed(self, connection: Any) -> list[Any]:
@@ -77,7 +76,7 @@ class SharedPool(Pool[Any]):
             self._ungreeted.discard(connection)
             return self._promote(connection.key)
 
-    def release(self, connection: Any | None, *, reusable: bool) -> list[Any]:
+    def release(self, connection: Any, *, reusable: bool) -> list[Any]:
         with self._lock:
             if connection in self._users:
                 return self._give_back(connection)
@@ -90,27 +89,31 @@ class SharedPool(Pool[Any]):
                 return []
             self._unqueue(waiter)
             if waiter.granted and waiter.connection is None:
-                return self._settle(None, reusable=False) + self._promote(waiter.key)
+                close = self._settle(waiter.key, None, reusable=False)
+                return close + self._promote(waiter.key)
             if waiter.connection in self._users:
                 return self._give_back(waiter.connection)
         return super().leave(waiter)
 
-    def stats(self) -> PoolStats:
-        stats = super().stats()
-        stats.waiting += len(self._following)
-        return stats
+    def books(self) -> Books[Any]:
+        with self._lock:
+            books = super().books()
+            books.in_use.update(self._users)
+            return books
 
     # All below runs under the lock.
 
-    def _take(self, key: Hashable, close: list[Any]) -> Taken[Any]:
+    def _take(
+        self, key: Hashable, close: list[Any], waiter: Waiter[Any] | None = None
+    ) -> Taken[Any]:
         if not self._may_share(key):
-            return super()._take(key, close)
+            return super()._take(key, close, waiter)
         connection = self._with_room(key)
         if connection is not None:
             self._users[connection] += 1
             return Taken(connection, None, close)
         if key in self._opening:
-            waiter: Waiter[Any] = Waiter(key, self._runtime.event())
+            waiter = Waiter(key, self._runtime.event())
             self._follow(waiter)
             return Taken(None, waiter, close)
         taken = super()._take(key, close)
@@ -134,31 +137,36 @@ class SharedPool(Pool[Any]):
         self.abandoned.extend(others)
         return close + super()._tidy()
 
-    def _settle(self, connection: Any | None, *, reusable: bool) -> list[Any]:
-        # Who is first in the queue and could share what is being opened waits for that instead.
-        while self._waiters and (self._waiters[0].left or self._waiters[0].key in self._opening):
-            waiter = self._waiters.popleft()
-            if not waiter.left:
-                self._waiting -= 1
-                self._unqueue(waiter)
-                self._follow(waiter)
-        heir = self._waiters[0] if self._waiters else None
-        close = super()._settle(connection, reusable=reusable)
-        if heir is not None:
+    def _heir(self, key: Hashable) -> Waiter[Any] | None:
+        while (heir := super()._heir(key)) is not None:
             self._unqueue(heir)
-            if heir.connection is not None:
-                close += self._start_sharing(heir.connection)
-            elif self._may_share(heir.key):
-                self._start_opening(heir.key)
+            if heir.key not in self._opening:
+                break
+            # Who could share what is being opened waits for that instead.
+            self._follow(heir)
+        return heir
+
+    def _hand_over(self, heir: Waiter[Any], connection: Any | None) -> list[Any]:
+        close = super()._hand_over(heir, connection)
+        if connection is not None:
+            close += self._start_sharing(connection)
+        elif self._may_share(heir.key):
+            self._start_opening(heir.key)
         return close
 
     def _turn_away(self) -> None:
         super()._turn_away()
         self._queued.clear()
         for waiter in self._following:
-            waiter.left = waiter.closed = True
+            waiter.closed = True
             waiter.event.set()
         self._following.clear()
+
+    def _waiting(self) -> int:
+        return super()._waiting() + len(self._following)
+
+    def _wanted(self) -> list[Hashable]:
+        return super()._wanted() + [waiter.key for waiter in self._following]
 
     # Sharing.
 
@@ -181,7 +189,7 @@ class SharedPool(Pool[Any]):
         del self._users[connection]
         self._active.pop(connection, None)
         alive = bool(connection.room)
-        close = self._settle(connection, reusable=alive)
+        close = self._settle(connection.key, connection, reusable=alive)
         if connection in self._ungreeted and connection not in self._users:
             self._ungreeted.discard(connection)
             key = connection.key
@@ -205,9 +213,7 @@ class SharedPool(Pool[Any]):
         if queued:
             waiter = next(iter(queued))
             self._unqueue(waiter)
-            # The queue for slots skips it from now on.
-            waiter.left = True
-            self._waiting -= 1
+            self._unwait(waiter)
             return waiter
         return self._next_follower(self._opening.get(key))
 
@@ -271,9 +277,8 @@ class SharedPool(Pool[Any]):
             self._users[connection] += 1
             self._grant(waiter, connection)
             return
-        taken = super()._take(waiter.key, close)
+        taken = super()._take(waiter.key, close, waiter)
         if taken.waiter is not None:
-            self._waiters[-1] = waiter
             self._queue(waiter)
             return
         if taken.connection is not None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from scallion.pipeline.errors import ReadError, RemoteProtocolError, WriteError
+from scallion.pipeline.errors import ReadError, ReadTimeout, RemoteProtocolError, WriteError
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 
 from .connecting import Origin
+from .connection_info import Steps
 from .http import IDEMPOTENT, Core, close_all, may_resend
-from .http2_streams import Unprocessed
+from .http2_streams import Patience, Unprocessed
 from .shared_pool import SharedPool
 
 __all__ = ["SharingCore"]
 
 MOST_STARTS = 10
 """Connections that may be lost, or closed by the server, one after the other just as a request begins on them."""
+
+
+PING_PATIENCE = 1.0
+"""Seconds within which a silent connection must answer a PING, or another one is opened instead."""
 
 
 class SharingCore(Core):
@@ -32,10 +37,11 @@ class SharingCore(Core):
         starts = 0
         resent = False
         while True:
-            connection = await self._acquire(request, origin, fresh=resent)
+            steps = Steps()
+            connection = await self._acquire(request, origin, steps, fresh=resent)
             reason = "stale"
             try:
-                response: Response = await connection.exchange(request)
+                response: Response = await connection.exchange(request, steps)
             except Unprocessed as failure:
                 self.release(connection, reusable=True)
                 starts += 1
@@ -67,23 +73,48 @@ class SharingCore(Core):
             if request.observers:
                 request.note(f"connection.{reason}", origin="{}://{}:{}".format(*origin))
 
-    async def _acquire(self, request: Request, origin: Origin, *, fresh: bool = False) -> Any:
+    async def _acquire(
+        self, request: Request, origin: Origin, steps: Steps, *, fresh: bool = False
+    ) -> Any:
         """A share of a connection to `origin`, or one alone; with `fresh`, the latter unused by any request."""
         while True:
             taken = self.pool.take(origin)
             close_all(taken.close)
             connection: Any = taken.connection
             if taken.waiter is not None:
-                connection = await self._wait(request, taken.waiter)
+                connection = await self._wait(request, taken.waiter, steps)
             if connection is None:
-                return await self._open(request, origin)
-            if not (fresh and not _is_shared(connection)) and not connection.stale():
+                return await self._open(request, origin, steps)
+            if not (fresh and not _is_shared(connection)) and await self._is_good(
+                connection, request
+            ):
                 if request.observers:
                     request.note("connection.reused", number=connection.exchanges + 1)
                 return connection
             self.release(connection, reusable=False)
 
-    async def _open(self, request: Request, origin: Origin) -> Any:
+    async def _is_good(self, connection: Any, request: Request) -> bool:
+        """Whether an exchange may begin here. Asks the server, if it has been silent for long."""
+        patience = getattr(self._limits, "ping_after", None)
+        # Before what arrived in the meantime is taken in, which may have been long ago.
+        asks = patience is not None and _is_shared(connection) and connection.silence >= patience
+        if connection.stale():
+            return False
+        if not asks:
+            return True
+        doing = "asking whether a connection lives"
+        try:
+            lives: bool = await connection.lives(
+                Patience(ReadTimeout, PING_PATIENCE, request, self._runtime, doing)
+            )
+        except BaseException:
+            self.release(connection, reusable=True)
+            raise
+        if not lives and request.observers:
+            request.note("connection.dead", origin="{}://{}:{}".format(*connection.key))
+        return lives
+
+    async def _open(self, request: Request, origin: Origin, steps: Steps) -> Any:
         try:
             connection = await self._connector.open(
                 request, origin, self._get_network(), self._runtime, self
@@ -91,6 +122,7 @@ class SharingCore(Core):
         except BaseException as error:
             close_all(self.pool.gave_up(origin, failed=isinstance(error, Exception)))
             raise
+        steps.opening = connection.link.opening
         close_all(self.pool.opened(connection))
         return connection
 

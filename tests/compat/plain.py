@@ -193,7 +193,7 @@ def _response(response: Any) -> dict[str, Any]:
         "request": _tried(lambda: response.request),
         "json": _tried(response.json),
         "raise_for_status": _tried(lambda: repr(response.raise_for_status())),
-        "extensions": sorted(set(response.extensions) - {"trailers"}),
+        "extensions": sorted(set(response.extensions) - {"connection", "trailers"}),
     }
     if response._request is not None:
         found["cookies"] = _tried(lambda: response.cookies)

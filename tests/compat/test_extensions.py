@@ -479,6 +479,7 @@ INFO = ("ssl_object", "client_addr", "server_addr", "socket", "is_readable", "so
 def described(response: Any) -> Any:
     extensions = dict(response.extensions)
     stream = extensions.pop("network_stream")
+    extensions.pop("connection", None)  # httpx has none
     info = {name: stream.get_extra_info(name) for name in INFO}
     shown = {
         "tls": info["ssl_object"] and info["ssl_object"].version(),

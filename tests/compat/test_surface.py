@@ -28,7 +28,17 @@ METHODS = [
 # What scallion's functions and methods take besides, everywhere the same.
 CALLING = {"allow_redirects", "middlewares", "params_mode"}
 OURS: dict[str, set[str]] = {
-    "Client": {"allow_redirects", "app", "middlewares", "params_mode", "pipeline", "proxies"},
+    "Client": {
+        "allow_redirects",
+        "app",
+        "middlewares",
+        "params_mode",
+        "pipeline",
+        "proxies",
+        "resolver",
+    },
+    "HTTPTransport": {"resolver", "tcp_keepalive"},
+    "Limits": {"max_connection_age", "max_connections_per_host", "ping_after"},
     "Timeout": {"total"},
     "ASGITransport": {"grace", "lifespan"},
     "StreamConsumed": {"message"},
@@ -42,6 +52,7 @@ OURS: dict[str, set[str]] = {
     ),
 }
 OURS["AsyncClient"] = OURS["Client"]
+OURS["AsyncHTTPTransport"] = OURS["HTTPTransport"]
 OURS_IN_FUNCTIONS = {"allow_redirects", "cert", "params_mode", "proxies"}
 
 

@@ -51,6 +51,10 @@ DIFFERENCES: dict[str, str] = {
         "A forward proxy that wants a login is a ProxyError that says so, as one that opens tunnels is. httpx returns "
         "its 407 as if it were the origin's."
     ),
+    "keys for debuggers": (
+        "SSLKEYLOGFILE counts with trust_env only, and then with verify=False as well. In httpx it counts without "
+        "trust_env, and not with verify=False."
+    ),
     "settings in traces": (
         "http2.receive_remote_settings is not told: whoever reads takes the server's settings in, and it need not be "
         "the request that is traced."

@@ -17,7 +17,7 @@ NAMES = {"close": "aclose", "__enter__": "__aenter__", "__exit__": "__aexit__"}
 TYPES = {"BaseTransport": "AsyncBaseTransport", "AnyMiddleware": "Middleware"}
 
 # What scallion takes besides: older spellings, and layers.
-OURS = {"allow_redirects", "app", "params_mode", "pipeline", "proxies", "middlewares"}
+OURS = {"allow_redirects", "app", "params_mode", "pipeline", "proxies", "middlewares", "resolver"}
 OURS_IN = {"send": {"timeout"}}
 HTTPX_S = ["delete", "get", "head", "options", "patch", "post", "put", "request", "send", "stream"]
 SENDING = [*HTTPX_S, "query", "sse"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -503,3 +504,24 @@ def test_the_connection_of_a_stream_that_ended_is_used_again(face: Face) -> None
 
         face(scenario)
         assert [0, 0] == [request.connection for request in server.requests]
+
+
+def test_a_total_bounds_all_connections_and_waits(face: Face) -> None:
+    """
+    It does not begin anew with each connection: the wait that would pass it ends at it, and is the last.
+    """
+    script = Script(*[stream(b"retry: 500\ndata: a\n\n") for _ in range(3)])
+
+    async def scenario(client: Driven) -> None:
+        runtime = patient(client)
+        runtime.now = began = time.monotonic()
+        timeout = scallion.Timeout(5.0, total=1.2)
+        async with Sourced(client, URL, timeout=timeout, reconnect=EXACT) as source:
+            with pytest.raises(scallion.TotalTimeout, match="waiting to connect again"):
+                await events_of(source)
+        assert [0.5, 0.5] == runtime.slept[:2]
+        assert 1.2 == pytest.approx(runtime.now - began)
+
+    face(scenario, script)
+    assert 3 == len(script.asked)
+    assert script.all_closed()

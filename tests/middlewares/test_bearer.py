@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -741,3 +743,23 @@ def test_an_error_that_cannot_be_copied_is_shared(drive: Drive) -> None:
     crowd.run()
 
     assert ["code 7"] * 50 == [str(error) for error in crowd.outcomes]
+
+
+def token() -> str:
+    return "fetched"
+
+
+def test_a_copy_has_the_provider_and_no_token() -> None:
+    """
+    Copies and pickles ask for tokens of their own.
+    """
+    for auth, header in (
+        (BearerAuth("fixed", refresh_skew=5), "Bearer fixed"),
+        (BearerAuth(token), None),
+    ):
+        for copied in (copy.deepcopy(auth), pickle.loads(pickle.dumps(auth))):
+            assert (copied._provider, copied._skew) == (auth._provider, auth._skew)
+            if header is not None:
+                request = Request("GET", URL)
+                next(copied.auth_flow(request))
+                assert header == request.headers["Authorization"]

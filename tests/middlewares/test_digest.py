@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import pickle
 import re
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import httpx
@@ -610,3 +612,23 @@ def test_any_challenge_is_answered_or_refused(text: str) -> None:
     except (ProtocolError, StopIteration):
         return
     assert "authorization" in request.headers
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda auth: pickle.loads(pickle.dumps(auth))])
+def test_a_copy_knows_the_login_and_begins_anew(copied: Callable[[DigestAuth], DigestAuth]) -> None:
+    """
+    Copies, and pickles, log in; nonces are each instance's own.
+    """
+    auth = DigestAuth("u", "p")
+    challenge = Response(
+        401,
+        headers={"WWW-Authenticate": 'Digest realm="r", nonce="n"'},
+        request=Request("GET", URL),
+    )
+    for login in (auth, copied(auth)):
+        request = Request("GET", URL)
+        flow = login.auth_flow(request)
+        next(flow)
+        assert "authorization" not in request.headers
+        flow.send(challenge)
+        assert 'username="u", realm="r", nonce="n"' in request.headers["authorization"]

@@ -201,6 +201,11 @@ def test_limits_are_httpx_s(kwargs: dict[str, Any]) -> None:
             "keepalive_expiry must be a number or None, not '5'",
         ),
         ({"max_connections": 1.5}, TypeError, "max_connections must be a whole number or None"),
+        ({"max_connections_per_host": 0}, ValueError, "per_host must be at least 1, or None"),
+        ({"max_connections_per_host": 1.5}, TypeError, "per_host must be a whole number or None"),
+        ({"max_connection_age": -1}, ValueError, "max_connection_age must be at least 0"),
+        ({"max_connection_age": "5"}, TypeError, "max_connection_age must be a number or None"),
+        ({"ping_after": math.nan}, ValueError, "ping_after must be at least 0, or None"),
     ],
 )
 def test_wrong_limits_are_refused(
@@ -212,6 +217,24 @@ def test_wrong_limits_are_refused(
     """
     with pytest.raises(error, match=message):
         Limits(**kwargs)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "shown"),
+    [
+        ({"max_connections_per_host": 5}, "max_connections_per_host=5"),
+        ({"max_connection_age": 300.0}, "max_connection_age=300.0"),
+        ({"ping_after": 30}, "ping_after=30"),
+    ],
+)
+def test_limits_beyond_httpx_s(kwargs: dict[str, Any], shown: str) -> None:
+    """
+    They are shown and compared where they are set.
+    """
+    limits = Limits(**kwargs)
+    assert f"{repr(Limits())[:-1]}, {shown})" == repr(limits)
+    assert limits != Limits()
+    assert limits == pickle.loads(pickle.dumps(limits))
 
 
 def test_the_defaults_are_httpx_s() -> None:

@@ -89,7 +89,7 @@ class _Passing:
         while (frame := _first(self._answered)) is not None:
             passed += frame[1]
             self._answered = self._answered[len(frame[1]) :]
-        if farewell:
+        if farewell and self._last is not None:
             passed += GoAwayFrame(0, last_stream_id=self._last, error_code=0).serialize()
         return passed
 

@@ -554,6 +554,9 @@ def test_half_a_piece_accepted_is_no_finished_request(drive: Drive, runtime: Run
         async def read(self, size: int, timeout: float | None) -> bytes:
             return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
+        def info(self, name: str) -> Any:
+            return None
+
     async def scenario(accepts: int) -> int:
         connection = HTTP11Connection(Channel(accepts), runtime, "key", Owner())  # type: ignore[arg-type]
         sent = request("POST", "http://x/", stream=Pieces(b"12345"), headers=counted(5))
@@ -584,6 +587,9 @@ def test_an_unknown_amount_sent_and_no_answer(drive: Drive, runtime: Runtime) ->
 
         async def read(self, size: int, timeout: float | None) -> bytes:
             return said.pop(0)
+
+        def info(self, name: str) -> Any:
+            return None
 
     async def scenario() -> None:
         connection = HTTP11Connection(Channel(), runtime, "key", None)  # type: ignore[arg-type]

@@ -78,7 +78,7 @@ def test_nobody_gets_a_connection_beyond_the_limit(drive: Drive) -> None:
                     await wire.get(server.url, timeout={"pool": SHORT})
                 assert (
                     "No connection came free within 0.02 seconds: <Pool 1 active, 0 idle, 1 waiting of 1>. "
-                    "Are responses read or closed, and is Limits(max_connections=...) high enough?"
+                    "Are responses read or closed, and is Limits(max_connections=1) high enough?"
                 ) == str(caught.value)
                 assert "<Pool 1 active, 0 idle, 0 waiting of 1>" == wire.pool
                 await wire.close(response)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Hashable
+from math import inf
 from typing import Any
 
 import pytest
@@ -30,6 +32,8 @@ class Conn:
 
     def __init__(self, key: str) -> None:
         self.key = key
+        self.idle_limit = inf
+        self.retires_at = inf
         self.closed = False
 
     def close(self) -> None:
@@ -37,11 +41,22 @@ class Conn:
 
 
 def pool_of(
-    size: int | None = None, keep: int | None = None, expiry: float | None = 5.0
+    size: int | None = None,
+    keep: int | None = None,
+    expiry: float | None = 5.0,
+    host: int | None = None,
+    age: float | None = None,
 ) -> tuple[Pool[Conn], RecordingRuntime]:
+    """A pool whose connections all draw the middle of the ages that they may draw."""
     runtime = RecordingRuntime()
-    limits = Limits(max_connections=size, max_keepalive_connections=keep, keepalive_expiry=expiry)
-    return Pool(limits, runtime), runtime
+    limits = Limits(
+        max_connections=size,
+        max_keepalive_connections=keep,
+        keepalive_expiry=expiry,
+        max_connections_per_host=host,
+        max_connection_age=age,
+    )
+    return Pool(limits, runtime, lambda: 0.5), runtime
 
 
 def use(pool: Pool[Conn], key: str = "a") -> Conn:
@@ -67,25 +82,35 @@ class PoolMachine(RuleBasedStateMachine):
         size=st.integers(1, 4) | st.none(),
         keep=st.integers(0, 3) | st.none(),
         expiry=st.sampled_from([None, 0.0, 5.0]),
+        host=st.integers(1, 2) | st.none(),
+        age=st.sampled_from([None, 8.0]),
     )
-    def begin(self, size: int | None, keep: int | None, expiry: float | None) -> None:
-        self.pool, self.runtime = pool_of(size, keep, expiry)
-        self.size, self.keep, self.expiry = size, keep, expiry
+    def begin(
+        self,
+        size: int | None,
+        keep: int | None,
+        expiry: float | None,
+        host: int | None,
+        age: float | None,
+    ) -> None:
+        self.pool, self.runtime = pool_of(size, keep, expiry, host, age)
+        self.size, self.keep, self.expiry, self.host = size, keep, expiry, host
         self.all: list[Conn] = []
         self.opening: list[str] = []
         self.using: list[Conn] = []
         self.forgotten: list[Conn] = []
         self.waiters: list[Waiter[Conn]] = []
+        self.served: set[Waiter[Conn]] = set()
         # In use when the pool was drained.
         self.doomed: set[Conn] = set()
-        # Idle connections as the caller may know them: since when, in the order of their coming.
-        self.idle_since: dict[Conn, float] = {}
+        # Idle connections as the caller may know them: until when, in the order of their coming.
+        self.idle_until: dict[Conn, float] = {}
 
     def closed(self, connections: list[Conn]) -> None:
         for connection in connections:
             assert not connection.closed or connection in self.doomed, "closed twice"
             connection.close()
-            self.idle_since.pop(connection, None)
+            self.idle_until.pop(connection, None)
             if connection in self.forgotten:
                 self.forgotten.remove(connection)
 
@@ -94,14 +119,29 @@ class PoolMachine(RuleBasedStateMachine):
         return {c for c in self.all if not c.closed and c not in held}
 
     def note_idle(self) -> None:
-        for connection in self.find_idle() - set(self.idle_since):
-            self.idle_since[connection] = self.runtime.now
+        now = self.runtime.now
+        for connection in self.find_idle() - set(self.idle_until):
+            limit = min(inf if self.expiry is None else self.expiry, connection.idle_limit)
+            self.idle_until[connection] = min(now + limit, connection.retires_at)
+
+    def usable(self, key: str) -> list[Conn]:
+        now = self.runtime.now
+        return [c for c, until in self.idle_until.items() if c.key == key and now < until]
+
+    def count(self, key: Hashable) -> int:
+        """How many connections there are to an origin, those being opened included."""
+        busy = [*self.using, *self.forgotten, *self.find_idle()]
+        granted = [w.key for w in self.waiters if w.granted]
+        return [*self.opening, *granted, *(c.key for c in busy)].count(key)
+
+    def is_full(self, key: Hashable) -> bool:
+        return self.host is not None and self.count(key) >= self.host
 
     # What callers do.
 
-    @rule(key=st.sampled_from("ab"))
+    @rule(key=st.sampled_from("aabc"))
     def take(self, key: str) -> None:
-        before = list(self.idle_since)
+        usable = self.usable(key)
         waiting = [w for w in self.waiters if not w.granted]
         forgotten = list(self.forgotten)
         taken = self.pool.take(key)
@@ -110,24 +150,22 @@ class PoolMachine(RuleBasedStateMachine):
         if taken.connection is not None:
             assert taken.waiter is None
             assert key == taken.connection.key
-            usable = [c for c in before if c.key == key and not c.closed]
             assert taken.connection is usable[-1], "last in, first out"
-            del self.idle_since[taken.connection]
+            del self.idle_until[taken.connection]
             self.using.append(taken.connection)
         elif taken.waiter is not None:
             self.waiters.append(taken.waiter)
-            assert self.size is not None
+            assert self.size is not None or self.is_full(key)
         else:
             assert not [c for c in self.find_idle() if c.key == key]
             self.opening.append(key)
-        if self.expiry is not None:
-            for since in self.idle_since.values():
-                assert since + self.expiry > self.runtime.now, "expired ones are gone"
-        if waiting and not forgotten:
-            assert taken.waiter is not None, "nobody overtakes who waits"
+        if self.idle_until and self.expiry != 0.0:
+            assert next(iter(self.idle_until.values())) > self.runtime.now, "expired ones are gone"
+        if taken.waiter is None and not forgotten:
+            assert all(w.key != key and self.is_full(w.key) for w in waiting), "nobody overtakes"
 
     @precondition(lambda self: self.opening)
-    @rule(data=st.data(), succeeds=st.booleans())
+    @rule(data=st.data(), succeeds=st.sampled_from([True, True, True, False]))
     def open(self, data: Any, succeeds: bool) -> None:
         key = self.opening.pop(data.draw(st.integers(0, len(self.opening) - 1)))
         if succeeds:
@@ -136,18 +174,28 @@ class PoolMachine(RuleBasedStateMachine):
             self.all.append(connection)
             self.using.append(connection)
         else:
-            self.closed(self.pool.release(None, reusable=False))
+            self.closed(self.pool.gave_up(key, failed=True))
 
     @precondition(lambda self: self.using)
-    @rule(data=st.data(), reusable=st.booleans())
-    def release(self, data: Any, reusable: bool) -> None:
+    @rule(data=st.data(), reusable=st.booleans(), hint=st.sampled_from([inf, inf, 3.0]))
+    def release(self, data: Any, reusable: bool, hint: float) -> None:
         connection = self.using.pop(data.draw(st.integers(0, len(self.using) - 1)))
+        connection.idle_limit = hint
         close = self.pool.release(connection, reusable=reusable)
-        assert reusable or connection in close
+        assert connection in close or (reusable and self.runtime.now < connection.retires_at)
         self.closed(close)
 
-    @precondition(lambda self: self.using)
-    @rule(data=st.data())
+    @rule(data=st.data(), kind=st.sampled_from(["again", "stale", "forget", "leave", "drain"]))
+    def mishap(self, data: Any, kind: str) -> None:
+        """What happens less often than the rest."""
+        if kind == "drain":
+            self.drain()
+        elif kind == "leave" and self.waiters:
+            self.leave(data)
+        elif self.using:
+            unusual = {"again": self.release_again, "stale": self.find_stale}
+            unusual.get(kind, self.forget)(data)
+
     def release_again(self, data: Any) -> None:
         connection = self.using.pop(data.draw(st.integers(0, len(self.using) - 1)))
         self.closed(self.pool.release(connection, reusable=False))
@@ -155,32 +203,27 @@ class PoolMachine(RuleBasedStateMachine):
         assert [] == self.pool.release(connection, reusable=True)
         assert stats == self.pool.stats()
 
-    @precondition(lambda self: self.using)
-    @rule(data=st.data())
     def find_stale(self, data: Any) -> None:
         stale = self.using.pop(data.draw(st.integers(0, len(self.using) - 1)))
-        usable = [c for c in self.idle_since if c.key == stale.key]
-        other = self.pool.retake(stale)
+        usable = self.usable(stale.key)
+        taken = self.pool.retake(stale)
         stale.close()
-        assert (usable[-1] if usable else None) is other
-        if other is None:
+        self.closed(taken.close)
+        assert (usable[-1] if usable else None) is taken.connection
+        if taken.connection is None:
             self.opening.append(stale.key)
         else:
-            del self.idle_since[other]
-            self.using.append(other)
+            del self.idle_until[taken.connection]
+            self.using.append(taken.connection)
 
-    @precondition(lambda self: self.using)
-    @rule(data=st.data(), at_once=st.booleans())
-    def forget(self, data: Any, at_once: bool) -> None:
+    def forget(self, data: Any) -> None:
         connection = self.using.pop(data.draw(st.integers(0, len(self.using) - 1)))
         self.forgotten.append(connection)
         self.pool.abandoned.append(connection)
-        if at_once:
+        if data.draw(st.booleans()):
             self.closed(self.pool.reclaim())
             assert not self.forgotten
 
-    @precondition(lambda self: self.waiters)
-    @rule(data=st.data())
     def leave(self, data: Any) -> None:
         waiter = self.waiters.pop(data.draw(st.integers(0, len(self.waiters) - 1)))
         self.closed(self.pool.leave(waiter))
@@ -194,14 +237,12 @@ class PoolMachine(RuleBasedStateMachine):
         if waiter.connection is None:
             self.opening.append(waiter.key)  # type: ignore[arg-type]
         else:
-            assert waiter.key == waiter.connection.key
             self.using.append(waiter.connection)
 
-    @rule(seconds=st.sampled_from([0.0, 1.0, 4.9, 5.0, 100.0]))
+    @rule(seconds=st.sampled_from([1.0, 3.0, 4.9, 8.0]))
     def time_passes(self, seconds: float) -> None:
         self.runtime.now += seconds
 
-    @rule()
     def drain(self) -> None:
         held = {*self.using, *(w.connection for w in self.waiters if w.connection)}
         close = self.pool.drain()
@@ -226,17 +267,35 @@ class PoolMachine(RuleBasedStateMachine):
         idle = len(self.find_idle())
         assert PoolStats(active, idle, waiting, self.size) == self.pool.stats()
         assert self.size is None or active + idle <= self.size
-        assert not waiting or (idle == 0 and active == self.size)
         assert self.keep is None or idle <= self.keep
-        assert self.waiters == sorted(self.waiters, key=lambda w: not w.granted), "first come"
+        for key in "abc":
+            assert self.host is None or self.count(key) <= self.host
+        for w in self.waiters:
+            if w.granted:
+                continue
+            blocked = idle == 0 and active == self.size
+            full = self.is_full(w.key) and all(c.key != w.key for c in self.find_idle())
+            assert blocked or full, "nobody waits for what is there"
+        self.grants_are_fair(granted)
+
+    def grants_are_fair(self, granted: list[Waiter[Conn]]) -> None:
+        """Whoever was served since the last step had waited longest of those who could be."""
+        for w in granted:
+            if w in self.served:
+                continue
+            self.served.add(w)
+            assert w.connection is None or w.key == w.connection.key
+            assert w.connection is None or self.runtime.now < w.connection.retires_at
+            for earlier in self.waiters[: self.waiters.index(w)]:
+                assert earlier.granted or (earlier.key != w.key and self.is_full(earlier.key))
 
     def teardown(self) -> None:
         if not hasattr(self, "pool"):
             return
         for waiter in self.waiters:
             self.closed(self.pool.leave(waiter))
-        for _ in self.opening:
-            self.closed(self.pool.release(None, reusable=False))
+        for key in self.opening:
+            self.closed(self.pool.gave_up(key, failed=True))
         for connection in self.using:
             self.closed(self.pool.release(connection, reusable=False))
         self.using, self.opening, self.waiters = [], [], []
@@ -245,7 +304,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert all(connection.closed for connection in self.all)
 
 
-PoolMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+PoolMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
 test_the_books = PoolMachine.TestCase
 
 
@@ -312,6 +371,127 @@ def test_no_keepalive(limits: dict[str, Any]) -> None:
     connection = use(pool)
     assert [connection] == pool.release(connection, reusable=True)
     assert "<Pool 0 active, 0 idle, 0 waiting of no limit>" == repr(pool)
+
+
+def test_an_origin_has_no_more_than_its_share() -> None:
+    """
+    Who wants more of a full origin waits for it alone; the others go on, and pass him.
+    """
+    pool, _ = pool_of(10, host=1)
+    first = use(pool, "a")
+    waiter = waiter_of(pool.take("a"))
+    assert "max_connections_per_host" == pool.holding(waiter)
+
+    other = use(pool, "b")
+    assert [] == pool.release(other, reusable=True)
+
+    assert not waiter.granted
+    assert "<Pool 1 active, 1 idle, 1 waiting of 10>" == repr(pool)
+    assert [] == pool.release(first, reusable=True)
+    assert first is waiter.connection
+
+
+def test_who_waits_for_a_full_origin_keeps_nobody_behind_him_waiting() -> None:
+    """
+    At the front of the queue for any slot, he steps aside, and has his turn when his own origin has room.
+    """
+    pool, _ = pool_of(2, host=1)
+    of_a, of_b = use(pool, "a"), use(pool, "b")
+    of_c, again_a, of_d = (waiter_of(pool.take(key)) for key in "cad")
+    assert ["max_connections"] == [pool.holding(of_c)]
+
+    # Both wait for the slot of "b": the second cannot use it.
+    assert [of_b] == pool.release(of_b, reusable=False)
+    pool.opened(opened_c := Conn("c"))
+    assert [of_c.granted, again_a.granted, of_d.granted] == [True, False, False]
+    assert [opened_c] == pool.release(opened_c, reusable=False)
+    assert [again_a.granted, of_d.granted] == [False, True]
+    assert [] == pool.release(of_a, reusable=True)
+    assert of_a is again_a.connection
+
+
+def test_an_idle_connection_counts_for_its_origin() -> None:
+    """
+    It is what the next one of this origin gets, so none is opened beside it.
+    """
+    pool, _ = pool_of(10, host=1)
+    connection = use(pool)
+    pool.release(connection, reusable=True)
+    assert connection is pool.take("a").connection
+    waiter_of(pool.take("a"))
+
+
+def test_a_failed_opening_makes_room_for_its_origin() -> None:
+    pool, _ = pool_of(10, host=1)
+    pool.take("a")
+    waiter = waiter_of(pool.take("a"))
+    assert [] == pool.gave_up("a", failed=True)
+    assert waiter.granted
+    assert waiter.connection is None
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(9.4, True), (9.5, False)])
+def test_a_connection_past_its_age_is_not_reused(seconds: float, kept: bool) -> None:
+    """
+    It is closed when it comes back, and not before. Ages lie between nine tenths of the most and all of it.
+    """
+    pool, runtime = pool_of(age=10.0)
+    connection = use(pool)
+    runtime.now += seconds
+    assert ([] if kept else [connection]) == pool.release(connection, reusable=True)
+
+
+def test_an_idle_connection_grows_too_old() -> None:
+    pool, runtime = pool_of(age=10.0)
+    connection = use(pool)
+    runtime.now += 9.0
+    assert [] == pool.release(connection, reusable=True)
+    runtime.now += 0.5
+    taken = pool.take("a")
+    assert taken.connection is None
+    assert [connection] == taken.close
+
+
+def test_a_connection_past_its_age_serves_nobody_who_waits() -> None:
+    """
+    Its slot goes to the next in the queue, who opens a new one.
+    """
+    pool, runtime = pool_of(1, age=10.0)
+    connection = use(pool)
+    waiter = waiter_of(pool.take("a"))
+    runtime.now += 10.0
+    assert [connection] == pool.release(connection, reusable=True)
+    assert waiter.granted
+    assert waiter.connection is None
+
+
+@pytest.mark.parametrize("expiry", [5.0, None])
+@pytest.mark.parametrize(("seconds", "kept"), [(2.9, True), (3.0, False)])
+def test_a_server_that_waits_for_less_long(
+    expiry: float | None, seconds: float, kept: bool
+) -> None:
+    """
+    What the server's side allows bounds what ours does, behind others that may stay longer as well.
+    """
+    pool, runtime = pool_of(expiry=expiry)
+    patient, impatient = use(pool, "b"), use(pool)
+    impatient.idle_limit = 3.0
+    pool.release(patient, reusable=True)
+    pool.release(impatient, reusable=True)
+    runtime.now += seconds
+    taken = pool.take("a")
+    assert (impatient if kept else None) is taken.connection
+    assert ([] if kept else [impatient]) == taken.close
+    assert patient is pool.take("b").connection
+
+
+def test_a_server_cannot_make_us_wait_longer() -> None:
+    pool, runtime = pool_of()
+    connection = use(pool)
+    connection.idle_limit = 60.0
+    pool.release(connection, reusable=True)
+    runtime.now += 5.0
+    assert [connection] == pool.take("a").close
 
 
 def test_no_keepalive_still_serves_who_waits() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from hypothesis.strategies import booleans, data, integers, sampled_from
@@ -19,6 +21,8 @@ class Connection:
 
     def __init__(self, key: str, protocol: str) -> None:
         self.key = key
+        self.idle_limit = inf
+        self.retires_at = inf
         self.protocol = protocol
         self.greeted = False
         self.most = 1
@@ -41,10 +45,15 @@ class Books(RuleBasedStateMachine):
     """Callers that take, wait, open, fail, leave and give back, against a model that only counts."""
 
     limit = 3
+    host: int | None = None
 
     def __init__(self) -> None:
         super().__init__()
-        limits = Limits(max_connections=self.limit, max_keepalive_connections=2)
+        limits = Limits(
+            max_connections=self.limit,
+            max_keepalive_connections=2,
+            max_connections_per_host=self.host,
+        )
         self.pool = SharedPool(limits, BlockingRuntime(), shareable)
         self.waiting: list[Waiter[Connection]] = []
         self.opening: list[str] = []
@@ -134,12 +143,19 @@ class Books(RuleBasedStateMachine):
         assert stats.active + stats.idle <= self.limit
         assert stats.idle <= 2
 
+    def count(self, key: object) -> int:
+        busy = [c.key for c in {id(c): c for c in self.using}.values()]
+        return [*self.opening, *busy, *(c.key for c in self.pool._ages)].count(str(key))
+
     @invariant()
     def nobody_waits_for_what_is_there(self) -> None:
         stats = self.pool.stats()
         following = len(self.pool._following)
-        if stats.active < self.limit:
-            assert stats.waiting == following
+        for key in KEYS:
+            assert self.host is None or self.count(key) <= self.host
+        for waiter in self.waiting:
+            full = self.host is not None and self.count(waiter.key) == self.host
+            assert waiter in self.pool._following or full or stats.active == self.limit
         for waiter in self.waiting:
             for connection in self.using:
                 if connection.key == waiter.key and connection.protocol == "HTTP/2":
@@ -163,6 +179,46 @@ class Books(RuleBasedStateMachine):
 
 TestBooks = Books.TestCase
 TestBooks.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+
+
+class BooksPerHost(Books):
+    """The same where two connections to one origin are the most."""
+
+    limit = 4
+    host = 2
+
+
+TestBooksPerHost = BooksPerHost.TestCase
+TestBooksPerHost.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+
+
+def test_a_waiter_for_a_full_origin_shares_what_comes_to_have_room() -> None:
+    """
+    He waits for a connection to end, and room on one that stays does as well.
+    """
+    limits = Limits(max_connections=10, max_connections_per_host=1)
+    pool = SharedPool(limits, BlockingRuntime(), shareable)
+    pool.take("a")
+    connection = Connection("a", "HTTP/2")
+    connection.greeted = True
+    pool.opened(connection)
+    waiter = pool.take("a").waiter
+    assert waiter is not None
+    assert "max_connections_per_host" == pool.holding(waiter)
+
+    connection.most = 2
+    assert [] == pool.changed(connection)
+
+    assert connection is waiter.connection
+    assert "<Pool 1 active, 0 idle, 0 waiting of 10>" == repr(pool)
+
+
+def test_who_follows_an_opening_is_held_by_no_limit() -> None:
+    pool = SharedPool(Limits(max_connections=10), BlockingRuntime(), shareable)
+    pool.take("a")
+    follower = pool.take("a").waiter
+    assert follower is not None
+    assert pool.holding(follower) is None
 
 
 def test_followers_share_what_the_first_one_opens() -> None:

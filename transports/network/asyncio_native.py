@@ -10,7 +10,7 @@ from functools import partial
 
 from .asyncio_channel import AsyncioChannel
 from .base import ByteChannel, SocketOption
-from .connecting import Address, as_addresses, dial_tcp, dial_unix
+from .connecting import Address, as_addresses, dial_tcp, dial_unix, look_up
 
 __all__ = ["AsyncioNetwork"]
 
@@ -63,6 +63,9 @@ class AsyncioNetwork:
 
     _dialer = AsyncioDialer()
 
+    async def resolve(self, host: str, port: int, timeout: float | None) -> list[str]:
+        return await look_up(self._dialer, host, port, timeout)
+
     async def connect_tcp(
         self,
         host: str,
@@ -70,12 +73,24 @@ class AsyncioNetwork:
         timeout: float | None,
         local_address: str | None = None,
         socket_options: Sequence[SocketOption] = (),
+        *,
+        addresses: Sequence[tuple[str, int]] | None = None,
+        keepalive: float | None = None,
     ) -> ByteChannel:
-        sock = await dial_tcp(self._dialer, host, port, timeout, local_address, socket_options)
+        sock = await dial_tcp(
+            self._dialer,
+            host,
+            port,
+            timeout,
+            local_address,
+            socket_options,
+            addresses=addresses,
+            keepalive=keepalive,
+        )
         return await _channel(sock)
 
     async def connect_unix(
-        self, path: str, timeout: float | None, socket_options: Sequence[SocketOption] = ()
+        self, path: str | bytes, timeout: float | None, socket_options: Sequence[SocketOption] = ()
     ) -> ByteChannel:
         return await _channel(await dial_unix(self._dialer, path, timeout, socket_options))
 

@@ -108,7 +108,15 @@ class Carrier(ByteChannel, Protocol):
 
 
 class Network(Protocol):
-    """Makes connections."""
+    """Resolves names and makes connections."""
+
+    async def resolve(self, host: str, port: int, timeout: float | None) -> list[str]:
+        """The IP addresses of a name, best first (RFC 6724), as the operating system knows them.
+
+        Raises:
+            ConnectTimeout: not within `timeout`.
+            ConnectError: the name does not resolve.
+        """
 
     async def connect_tcp(
         self,
@@ -117,8 +125,11 @@ class Network(Protocol):
         timeout: float | None,
         local_address: str | None = None,
         socket_options: Sequence[SocketOption] = (),
+        *,
+        addresses: Sequence[tuple[str, int]] | None = None,
+        keepalive: float | None = None,
     ) -> ByteChannel:
-        """Connect to a name or an address; each of a name's addresses is tried.
+        """Connect to a name or an address; each of a name's addresses is tried (RFC 8305).
 
         Args:
             host: A name, or an IPv4 or IPv6 address without brackets.
@@ -126,6 +137,8 @@ class Network(Protocol):
             timeout: For all of it: resolving the name and trying each address.
             local_address: The address to connect from.
             socket_options: Set before connecting, after `TCP_NODELAY`.
+            addresses: The name's IP addresses and ports, best first, if they are known: nobody is asked for them.
+            keepalive: Seconds of silence after which TCP asks whether the peer still lives; None for never.
 
         Raises:
             ConnectTimeout: not within `timeout`.
@@ -133,9 +146,9 @@ class Network(Protocol):
         """
 
     async def connect_unix(
-        self, path: str, timeout: float | None, socket_options: Sequence[SocketOption] = ()
+        self, path: str | bytes, timeout: float | None, socket_options: Sequence[SocketOption] = ()
     ) -> ByteChannel:
-        """Connect to a Unix domain socket.
+        """Connect to a Unix domain socket; one whose path begins with a null is an abstract one of Linux.
 
         Raises:
             ConnectTimeout: not within `timeout`.

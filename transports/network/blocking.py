@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .base import ByteChannel, SocketOption
-from .connecting import Address, as_addresses, dial_tcp, dial_unix
+from .connecting import Address, as_addresses, dial_tcp, dial_unix, look_up
 from .sockets import SocketChannel, readable_now
 
 __all__ = ["BlockingNetwork"]
@@ -194,6 +194,9 @@ class BlockingNetwork:
 
     _dialer = PollDialer()
 
+    async def resolve(self, host: str, port: int, timeout: float | None) -> list[str]:
+        return await look_up(self._dialer, host, port, timeout)
+
     async def connect_tcp(
         self,
         host: str,
@@ -201,12 +204,24 @@ class BlockingNetwork:
         timeout: float | None,
         local_address: str | None = None,
         socket_options: Sequence[SocketOption] = (),
+        *,
+        addresses: Sequence[tuple[str, int]] | None = None,
+        keepalive: float | None = None,
     ) -> ByteChannel:
-        sock = await dial_tcp(self._dialer, host, port, timeout, local_address, socket_options)
+        sock = await dial_tcp(
+            self._dialer,
+            host,
+            port,
+            timeout,
+            local_address,
+            socket_options,
+            addresses=addresses,
+            keepalive=keepalive,
+        )
         return _channel(sock)
 
     async def connect_unix(
-        self, path: str, timeout: float | None, socket_options: Sequence[SocketOption] = ()
+        self, path: str | bytes, timeout: float | None, socket_options: Sequence[SocketOption] = ()
     ) -> ByteChannel:
         return _channel(await dial_unix(self._dialer, path, timeout, socket_options))
 

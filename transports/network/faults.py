@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from scallion.pipeline.errors import (
     ConnectError,
@@ -16,7 +17,6 @@ from scallion.pipeline.errors import (
 __all__ = [
     "connect_failed",
     "connect_timed_out",
-    "handshake_failed",
     "handshake_timed_out",
     "place",
     "read_closed",
@@ -35,8 +35,12 @@ def place(host: str, port: int) -> str:
 
 
 def _reason(exc: BaseException) -> str:
-    text = getattr(exc, "strerror", None) or str(exc)
-    return str(text) or type(exc).__name__
+    text = getattr(exc, "strerror", None)
+    number = getattr(exc, "errno", None)
+    # As OSError says it itself, but without the address, which is told anyway.
+    if text and isinstance(number, int):
+        return f"[Errno {number}] {text}"
+    return str(text or exc) or type(exc).__name__
 
 
 def _span(timeout: float | None) -> str:
@@ -47,19 +51,38 @@ def unresolved(where: str, exc: Exception) -> ConnectError:
     return ConnectError(f"cannot connect to {where}: the name does not resolve: {_reason(exc)}")
 
 
-def connect_failed(where: str, causes: Iterable[BaseException]) -> ConnectError:
-    """One error for all the addresses that were tried; each different reason is named once."""
-    reasons = "; ".join(dict.fromkeys(map(_reason, causes))) or "it has no address"
-    return ConnectError(f"cannot connect to {where}: {reasons}")
+Failures: TypeAlias = Iterable[tuple[str, BaseException]]
+"""Addresses that were tried, and why each failed; no address where that is what was asked for."""
 
 
-def connect_timed_out(where: str, timeout: float | None) -> ConnectTimeout:
-    return ConnectTimeout(f"cannot connect to {where}: no connection within {_span(timeout)}")
+def connect_failed(where: str, failures: Failures) -> ConnectError:
+    """One error for all the addresses that were tried."""
+    return ConnectError(f"cannot connect to {where}: {_told(failures) or 'it has no address'}")
 
 
-def handshake_failed(server_hostname: str | None, exc: BaseException) -> ConnectError:
-    """The handshake's error with OpenSSL's reason, and for certificates with what is wrong with them."""
-    return ConnectError(f"TLS with {server_hostname or 'the server'} failed: {_tls_reason(exc)}")
+def connect_timed_out(
+    where: str, timeout: float | None, failures: Failures = (), silent: Sequence[str] = ()
+) -> ConnectTimeout:
+    """The same where time ran out; `silent` are the addresses that had not answered yet."""
+    known = _told(failures)
+    if any(silent):
+        nothing = f"no answer ({', '.join(dict.fromkeys(silent))})"
+        known = f"{known}; {nothing}" if known else nothing
+    ending = f": {known}" if known else ""
+    return ConnectTimeout(
+        f"cannot connect to {where}: no connection within {_span(timeout)}{ending}"
+    )
+
+
+def _told(failures: Failures) -> str:
+    """Each different reason once, with the addresses that it holds for."""
+    addresses: dict[str, dict[str, None]] = {}
+    for address, cause in failures:
+        addresses.setdefault(_reason(cause), {})[address] = None
+    return "; ".join(
+        f"{reason} ({', '.join(named)})" if any(named) else reason
+        for reason, named in addresses.items()
+    )
 
 
 def handshake_timed_out(server_hostname: str | None, timeout: float | None) -> ConnectTimeout:
@@ -70,21 +93,22 @@ def handshake_timed_out(server_hostname: str | None, timeout: float | None) -> C
 
 
 def _tls_reason(exc: BaseException) -> str:
-    # OpenSSL speaks in constants (CERTIFICATE_VERIFY_FAILED); a certificate's fault stands beside it in words.
+    # OpenSSL speaks in constants (TLSV13_ALERT_CERTIFICATE_REQUIRED), which is what some look for.
     reason = getattr(exc, "reason", None)
     if not isinstance(reason, str):
         return _reason(exc)
-    words = reason.replace("_", " ").lower()
-    detail = getattr(exc, "verify_message", None)
-    return f"{words}: {detail}" if detail else words
+    from .alerts import openssl_words, reason_words
+
+    words = reason_words(reason)
+    return f"{words} {openssl_words(exc)}" if words else openssl_words(exc)
 
 
 def read_timed_out(timeout: float | None) -> ReadTimeout:
-    return ReadTimeout(f"nothing arrived within {_span(timeout)}")
+    return ReadTimeout(f"timed out: nothing arrived within {_span(timeout)}")
 
 
 def write_timed_out(timeout: float | None) -> WriteTimeout:
-    return WriteTimeout(f"nothing could be sent within {_span(timeout)}")
+    return WriteTimeout(f"timed out: nothing could be sent within {_span(timeout)}")
 
 
 def read_failed(exc: Exception) -> ReadError:

@@ -12,7 +12,7 @@ from typing import Any
 import trio
 
 from .base import ByteChannel, SocketOption
-from .connecting import Address, as_addresses, dial_tcp, dial_unix
+from .connecting import Address, as_addresses, dial_tcp, dial_unix, look_up
 from .sockets import SocketChannel, poll_now, readable_now
 
 __all__ = ["TrioNetwork"]
@@ -117,6 +117,9 @@ class TrioNetwork:
 
     _dialer = TrioDialer()
 
+    async def resolve(self, host: str, port: int, timeout: float | None) -> list[str]:
+        return await look_up(self._dialer, host, port, timeout)
+
     async def connect_tcp(
         self,
         host: str,
@@ -124,12 +127,24 @@ class TrioNetwork:
         timeout: float | None,
         local_address: str | None = None,
         socket_options: Sequence[SocketOption] = (),
+        *,
+        addresses: Sequence[tuple[str, int]] | None = None,
+        keepalive: float | None = None,
     ) -> ByteChannel:
-        sock = await dial_tcp(self._dialer, host, port, timeout, local_address, socket_options)
+        sock = await dial_tcp(
+            self._dialer,
+            host,
+            port,
+            timeout,
+            local_address,
+            socket_options,
+            addresses=addresses,
+            keepalive=keepalive,
+        )
         return SocketChannel(sock, TrioWaits(sock))
 
     async def connect_unix(
-        self, path: str, timeout: float | None, socket_options: Sequence[SocketOption] = ()
+        self, path: str | bytes, timeout: float | None, socket_options: Sequence[SocketOption] = ()
     ) -> ByteChannel:
         sock = await dial_unix(self._dialer, path, timeout, socket_options)
         return SocketChannel(sock, TrioWaits(sock))
