@@ -216,9 +216,9 @@ class Limits:
             f"max_keepalive_connections={self.max_keepalive_connections}",
             f"keepalive_expiry={self.keepalive_expiry}",
         ]
-        for name in ("max_connections_per_host", "max_connection_age", "ping_after"):
-            if (value := getattr(self, name)) is not None:
-                parts.append(f"{name}={value}")
+        ours = ("max_connections_per_host", "max_connection_age", "ping_after")
+        values = [(name, getattr(self, name)) for name in ours]
+        parts += [f"{name}={value}" for name, value in values if value is not None]
         return f"Limits({', '.join(parts)})"
 
 
