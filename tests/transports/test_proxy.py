@@ -319,3 +319,11 @@ def test_a_request_s_own_word_to_the_proxy_wins(drive: Drive) -> None:
         (seen,) = proxy.requests
         given = [value for name, value in seen.headers if name.lower() == "proxy-authorization"]
         assert ["Mine"] == given
+
+
+def test_a_unix_socket_and_a_proxy(drive: Drive) -> None:
+    """
+    One of the two would be ignored.
+    """
+    with pytest.raises(ValueError, match="uds= and proxy= exclude each other"):
+        Wire(drive, uds="/run/x.sock", proxy=Proxy("http://localhost:3128"))
