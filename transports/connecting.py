@@ -75,7 +75,9 @@ class Connector:
         http2: bool = False,
     ) -> None:
         if uds is not None and proxy is not None:
-            raise ValueError("uds= and proxy= exclude each other: a Unix socket leads to one server")
+            raise ValueError(
+                "uds= and proxy= exclude each other: a Unix socket leads to one server"
+            )
         self._socks = proxy is not None and proxy.url.scheme in ("socks5", "socks5h")
         if proxy is not None and self._socks:
             check_socks(proxy)

@@ -379,7 +379,7 @@ class HTTP11Connection:
             from .proxy import login_wanted
 
             # RFC 9110 section 15.5.8: the proxy's own answer, not the origin's.
-            raise login_wanted(head.reason)
+            raise login_wanted(head.reason, self.link.proxy)
         codec = self._codec
         extensions: dict[str, Any] = {
             "http_version": head.version,

@@ -35,7 +35,6 @@ from .connection_info import ConnectionInfo, Link, Steps
 from .http2_arrivals import Arrivals
 from .http2_body import Body
 from .http2_codec import LAST_STREAM_ID, STREAM_WINDOW, content_length, redacted, request_fields
-from .http2_link import READ_SIZE
 from .http2_streams import GOODBYE, Brief, Limits, Patience, Stream, Unprocessed, Upload
 from .messages import END, RawHeaders
 from .trace import Step, Trace, debugging, tell_closed
@@ -101,20 +100,7 @@ class HTTP2Connection(Arrivals):
 
     def stale(self) -> bool:
         """Whether no exchange should begin here; takes in what arrived while nobody was reading."""
-        with self._lock:
-            if self._reading:
-                return not self.room
-            self._reading = True
-        try:
-            while not self._lost and self.channel.stale():
-                data = self.channel.read_nowait(READ_SIZE)
-                if data is None:
-                    break
-                self._receive(data)
-        except ReadError as error:
-            self._lose(error)
-        finally:
-            self._stop_reading()
+        self._hear(self.channel.stale)
         return not self.room
 
     @property
@@ -362,12 +348,13 @@ class HTTP2Connection(Arrivals):
         stream, upload = body.stream, body.upload
         while True:
             if stream.pieces:
-                piece, size = stream.pieces.popleft()
+                with self._lock:
+                    piece, size = stream.pieces.popleft()
                 stream.owed += size
                 if stream.owed >= STREAM_WINDOW // 2:
                     await self._grant(body)
                 if piece:
-                    return piece
+                    return piece if isinstance(piece, bytes) else bytes(piece)
             elif stream.error is not None:
                 raise stream.error
             elif stream.ended:

@@ -35,7 +35,7 @@ from scallion.pipeline.runtime import Runtime
 from .http2_codec import (
     CONNECTION_WINDOW,
     Malformed,
-    WrongLength,
+    Spoilt,
     content_length,
     error_name,
     redacted,
@@ -59,11 +59,13 @@ class Arrivals(Link):
 
     Attributes:
         greeted: Whether the server's settings are known; until then there is room for one exchange.
+        progressed: Whether a server that is closing the connection has processed any of its streams.
     """
 
     def __init__(self, channel: Carrier, runtime: Runtime) -> None:
         super().__init__(channel, runtime)
         self.greeted = False
+        self.progressed = False
         self._heard_at = runtime.clock()
         self._goaway: str | None = None
         self._most = 1
@@ -159,7 +161,7 @@ class Arrivals(Link):
         if stream is not None and length:
             data = event.data or b""
             stream.received += len(data)
-            stream.pieces.append((data, length))
+            stream.keep(data, length)
             self._touch(stream)
 
     def _credit(self, length: int) -> None:
@@ -221,12 +223,13 @@ class Arrivals(Link):
         stream.ended = True
         self._touch(stream)
 
-    def _on_wrong_length(self, event: WrongLength) -> None:
+    def _on_spoilt(self, event: Spoilt) -> None:
         self._credit(event.flow_controlled_length)
+        self._linger()
         stream = self._streams.get(event.stream_id)
         if stream is not None:
             stream.closed = True
-            self._spoil(stream, "the body does not have the length that Content-Length announced")
+            self._spoil(stream, event.how)
 
     def _spoil(self, stream: Stream, how: str) -> None:
         """End one exchange whose response breaks the rules."""
@@ -255,6 +258,7 @@ class Arrivals(Link):
     def _on_goaway(self, event: ConnectionTerminated) -> None:
         """RFC 9113 section 6.8: streams above the one that is named were not and will not be processed."""
         self._goaway = error_name(event.error_code)
+        self.progressed = bool(event.last_stream_id)
         for stream in self._streams.values():
             if stream.id > (event.last_stream_id or 0) and not stream.answered():
                 stream.refused = True
@@ -271,9 +275,9 @@ _HANDLERS: dict[type, Callable[[Arrivals, Any], None]] = {
     PingAckReceived: Arrivals._on_pong,
     RemoteSettingsChanged: Arrivals._on_settings,
     ResponseReceived: Arrivals._on_head,
+    Spoilt: Arrivals._on_spoilt,
     StreamEnded: Arrivals._on_end,
     StreamReset: Arrivals._on_reset,
     TrailersReceived: Arrivals._on_trailers,
     WindowUpdated: Arrivals._on_window,
-    WrongLength: Arrivals._on_wrong_length,
 }

@@ -25,11 +25,13 @@ from h2.events import ConnectionTerminated, Event
 from h2.exceptions import (
     FrameTooLargeError,
     InvalidBodyLengthError,
+    ProtocolError,
     StreamClosedError,
     StreamIDTooLowError,
 )
 from h2.settings import SettingCodes, Settings
-from hpack import NeverIndexedHeaderTuple
+from h2.stream import StreamClosedBy, StreamState
+from hpack import HPACKError, NeverIndexedHeaderTuple
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame, RstStreamFrame
 
 from scallion.pipeline.errors import LocalProtocolError
@@ -44,7 +46,7 @@ __all__ = [
     "STREAM_WINDOW",
     "Codec",
     "Malformed",
-    "WrongLength",
+    "Spoilt",
     "content_length",
     "error_name",
     "new_codec",
@@ -83,11 +85,18 @@ class Malformed(Exception):
     """A response that breaks the rules for messages; its text says how, without values."""
 
 
-class WrongLength(Event):
-    """A body is longer or shorter than its Content-Length; its stream was reset."""
+class Spoilt(Event):
+    """A response breaks the rules for its stream, which was reset.
 
-    def __init__(self, stream_id: int, flow_controlled_length: int) -> None:
+    Attributes:
+        stream_id: Which.
+        how: What is wrong, without values.
+        flow_controlled_length: How much of it counts for the connection.
+    """
+
+    def __init__(self, stream_id: int, how: str, flow_controlled_length: int) -> None:
         self.stream_id = stream_id
+        self.how = how
         self.flow_controlled_length = flow_controlled_length
 
 
@@ -124,14 +133,25 @@ class Codec(H2Connection):
             frames = [answer for answer in frames if not isinstance(answer, RstStreamFrame)]
         return frames, events
 
+    def _spoil(self, frame: Frame, how: str) -> list[Event]:
+        """Reset a stream on which the server broke the rules; by hand, as h2 has given it up itself."""
+        reset = RstStreamFrame(frame.stream_id)
+        reset.error_code = ErrorCodes.PROTOCOL_ERROR
+        self._prepare_for_sending([reset])
+        machine = self.streams[frame.stream_id].state_machine
+        machine.state = StreamState.CLOSED
+        machine.stream_closed_by = StreamClosedBy.SEND_RST_STREAM
+        length = frame.flow_controlled_length if isinstance(frame, DataFrame) else 0
+        return [Spoilt(frame.stream_id, how, length)]
+
     def _receive_frame(self, frame: Frame) -> list[Event]:
         # Instead of h2's, not around it: that would answer, and it writes each frame out for its log.
         try:
             frames, events = self._frame_dispatch_table[frame.__class__](frame)
         except InvalidBodyLengthError:
-            self.reset_stream(frame.stream_id, ErrorCodes.PROTOCOL_ERROR)
-            length = frame.flow_controlled_length if isinstance(frame, DataFrame) else 0
-            return [WrongLength(frame.stream_id, length)]
+            return self._spoil(
+                frame, "the body does not have the length that Content-Length announced"
+            )
         except (StreamClosedError, StreamIDTooLowError) as error:
             # Cases: closed by a reset, where the frame was under way; by its end; never opened.
             if self._stream_is_closed_by_reset(error.stream_id):
@@ -139,6 +159,13 @@ class Codec(H2Connection):
             if self._stream_is_closed_by_end(error.stream_id):
                 raise StreamClosedError(error.stream_id) from error
             raise
+        except ProtocolError as error:
+            # Cases: about one stream, such as a body before its head; about all of them.
+            if type(error) is not ProtocolError or isinstance(error.__cause__, HPACKError):
+                raise
+            if frame.stream_id not in self.streams:
+                raise
+            return self._spoil(frame, redacted(error))
         self._prepare_for_sending(frames)
         found: list[Event] = events
         return found

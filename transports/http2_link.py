@@ -60,6 +60,8 @@ Ready: TypeAlias = Callable[[], bool]
 class Link:
     """The connection's channel and codec, and the two roles. What arrives is a subclass's business."""
 
+    greeted: bool
+
     def __init__(self, channel: Carrier, runtime: Runtime) -> None:
         self.channel = channel
         self._runtime = runtime
@@ -210,7 +212,12 @@ class Link:
         """Send the request's body until its end, or until `stop()`."""
         while not upload.done and not stop():
             if upload.hungry():
+                # The next piece may take its time. Nobody else begins here before the server's settings are read.
+                if not self.greeted:
+                    patience = self._patience(ReadTimeout, timeout, request, "sending the body")
+                    await self._until(stream, lambda: self.greeted or stop(), patience)
                 await upload.pull()
+                self._hear(self.channel.answered)
             else:
                 patience = self._patience(WriteTimeout, timeout, request, "sending the body")
                 await self._send_piece(stream, upload, patience, stop)
@@ -253,6 +260,23 @@ class Link:
                 raise patience.over()
         else:
             await self._until(stream, lambda: stop() or self._may_send(stream), patience)
+
+    def _hear(self, told: Ready) -> None:
+        """Take in what has arrived while nobody was reading, as long as `told()`."""
+        with self._lock:
+            if self._reading:
+                return
+            self._reading = True
+        try:
+            while not self._lost and told():
+                data = self.channel.read_nowait(READ_SIZE)
+                if data is None:
+                    break
+                self._receive(data)
+        except ReadError as error:
+            self._lose(error)
+        finally:
+            self._stop_reading()
 
     def _may_send(self, stream: Stream) -> bool:
         if self._mute:

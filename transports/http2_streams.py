@@ -30,6 +30,9 @@ Limits: TypeAlias = dict[str, float | None]
 
 PIECE = 64 * 1024
 """Bytes of a body that leave in one write."""
+TINY = 256
+JOINED = 4096
+"""A piece that is received in frames smaller than the one is joined up to the other, in bytes."""
 GOODBYE = 1.0
 """Seconds that telling the server of an early end may take when the connection is congested."""
 
@@ -107,7 +110,7 @@ class Stream:
         self.id = stream_id
         self.number = 0
         self.head: tuple[int, RawHeaders] | None = None
-        self.pieces: deque[tuple[bytes, int]] = deque()
+        self.pieces: deque[tuple[bytes | bytearray, int]] = deque()
         self.ended = False
         self.trailers: RawHeaders | None = None
         self.error: TransportError | None = None
@@ -122,6 +125,17 @@ class Stream:
         self.received = 0
         self.expected: int | None = None
         self.without_body = method == "HEAD"
+
+    def keep(self, data: bytes, counts: int) -> None:
+        """Keep a piece of the body. Tiny ones are joined: each alone would take a hundred times its size."""
+        pieces = self.pieces
+        if len(data) < TINY and pieces and len(pieces[-1][0]) < JOINED:
+            last, counted = pieces[-1]
+            joined = last if isinstance(last, bytearray) else bytearray(last)
+            joined += data
+            pieces[-1] = (joined, counted + counts)
+        else:
+            pieces.append((data, counts))
 
     def answered(self) -> bool:
         """Whether the final response's head is here, or none will come."""

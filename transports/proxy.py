@@ -29,7 +29,11 @@ __all__ = ["login_wanted", "open_tunnel", "proxy_headers"]
 
 
 def proxy_headers(proxy: Proxy) -> RawHeaders:
-    """What the proxy is told with each request, and the origin never: its own headers, and the login."""
+    """What the proxy is told: the login, and headers of its own.
+
+    Through a tunnel none of it reaches the origin. A proxy that forwards a request takes the login out (RFC 9110
+    section 11.7.1) and may forward the rest.
+    """
     headers: RawHeaders = []
     if proxy.raw_auth is not None:
         # RFC 7617: Basic.
@@ -39,13 +43,18 @@ def proxy_headers(proxy: Proxy) -> RawHeaders:
     return headers
 
 
-def login_wanted(reason: bytes, proxy: Proxy | None = None) -> ProxyError:
-    """What a 407 means (RFC 9110 section 15.5.8)."""
-    which = f"the proxy {proxy.url}" if proxy is not None else "the proxy"
+def login_wanted(reason: bytes, proxy: object) -> ProxyError:
+    """What a 407 means (RFC 9110 section 15.5.8); `proxy` is its URL."""
     return ProxyError(
-        f"407 {reason.decode('latin-1')}: {which} wants a login, or another one: "
+        f"407 {_printable(reason)}: the proxy {proxy} wants a login, or another one: "
         "give it as Proxy(url, auth=(user, password))"
     )
+
+
+def _printable(reason: bytes) -> str:
+    """A reason phrase without what a terminal would obey."""
+    text = reason.decode("latin-1")
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 async def open_tunnel(
@@ -90,10 +99,10 @@ async def open_tunnel(
             f"The proxy {proxy.url} broke off the tunnel to {host}:{port}: {error}"
         ) from error
     if head.status == 407:
-        raise login_wanted(head.reason, proxy)
+        raise login_wanted(head.reason, proxy.url)
     if not 200 <= head.status < 300:
         raise ProxyError(
-            f"{head.status} {head.reason.decode('latin-1')}: the proxy {proxy.url} refused the tunnel to {host}:{port}"
+            f"{head.status} {_printable(head.reason)}: the proxy {proxy.url} refused the tunnel to {host}:{port}"
         )
     if codec.leftover():
         # The server speaks second in TLS, so these are the proxy's own words.

@@ -44,7 +44,8 @@ class SharingCore(Core):
                 response: Response = await connection.exchange(request, steps)
             except Unprocessed as failure:
                 self.release(connection, reusable=True)
-                starts += 1
+                # Where others were served it goes on, and so will this one in its turn.
+                starts += not connection.progressed
                 if failure.begun:
                     # Who closes the connection (GOAWAY) refuses what came too late, and the next connection takes
                     # it. Who keeps it open and refuses has too much to do: once more, and the caller is told.

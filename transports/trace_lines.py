@@ -30,9 +30,8 @@ def _shown(value: Any) -> str:
 
 
 def _fields(fields: Iterable[tuple[bytes, bytes]]) -> str:
-    """Headers as they print themselves, and the parameters of URLs in them redacted."""
+    """Headers as they print themselves, and the parameters of URLs and JSON Web Tokens in them redacted."""
     shown = [
-        (name, redact_url(value.decode("latin-1")).encode("latin-1") if b"=" in value else value)
-        for name, value in fields
+        (name, redact_url(value.decode("latin-1")).encode("latin-1")) for name, value in fields
     ]
     return repr(Headers.from_raw(shown))

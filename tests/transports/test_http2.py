@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 from h2.errors import ErrorCodes
 from h2.events import SettingsAcknowledged, StreamEnded
@@ -23,6 +25,7 @@ from scallion.pipeline.errors import (
 from scallion.pipeline.response import Response
 from scallion.pipeline.settings import Limits
 from scallion.pipeline.streams import AsyncByteStream, SyncByteStream
+from scallion.transports.http2_streams import Stream
 from support.colours import Drive
 from support.http2_server import Call, HTTP2Server, Session
 from support.together import together
@@ -962,3 +965,177 @@ def test_a_hundred_requests_on_one_connection(drive: Drive) -> None:
 
         drive(scenario)
     assert 1 == len(server.connections)
+
+
+# While a body is sent slowly.
+
+
+class Slow(Pieces):
+    """A body whose second piece waits for a signal; what is taken from it is counted."""
+
+    def __init__(self, drive: Drive, wait: Callable[[], object], pieces: int = 2) -> None:
+        super().__init__(*[b"piece"] * pieces)
+        self.blocking = drive.blocking
+        self.wait = wait
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            if self.taken:
+                self.wait()
+            self.taken += 1
+            yield piece
+
+    async def __anext__(self) -> bytes:
+        for piece in self._pieces:
+            if self.taken:
+                await anyio.to_thread.run_sync(self.wait)
+            self.taken += 1
+            return piece
+        raise StopAsyncIteration
+
+
+def test_a_slow_upload_that_is_the_first_request_holds_up_nobody(drive: Drive) -> None:
+    """
+    The server's settings are read before the body is waited for: others share the connection meanwhile.
+    """
+    begun, answered = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        assert answered.wait(10)
+
+    with HTTP2Server() as server:
+
+        async def scenario() -> None:
+            async with knowing(drive, limits=Limits(max_connections=1)) as wire:
+
+                async def upload() -> bytes:
+                    stream = Slow(drive, wait)
+                    return await wire.read(await wire.open("POST", server.url, stream=stream))
+
+                async def other() -> bytes:
+                    if drive.blocking:
+                        assert begun.wait(10)
+                    else:
+                        await anyio.to_thread.run_sync(begun.wait, 10)
+                    try:
+                        return await wire.get(server.url)
+                    finally:
+                        answered.set()
+
+                assert [b"ok", b"ok"] == await together(drive, upload, other)
+
+        drive(scenario)
+    assert 1 == len(server.connections)
+
+
+@pytest.mark.parametrize("ends", ["answer", "reset"])
+def test_an_end_while_the_body_is_awaited_stops_it(drive: Drive, ends: str) -> None:
+    """
+    What the server says while the next piece is made is heard before that is sent, and no further one is asked for.
+    """
+    said = threading.Event()
+
+    def end(session: Session, call: Call) -> None:
+        if ends == "answer":
+            session.respond(call, status=413)
+        session.codec.reset_stream(call.stream, 0 if ends == "answer" else ErrorCodes.CANCEL)
+        session.flush()
+        said.set()
+
+    with HTTP2Server(end, early=True) as server:
+
+        async def scenario() -> None:
+            async with knowing(drive) as wire:
+                stream = Slow(drive, lambda: said.wait(10), pieces=100)
+                if ends == "answer":
+                    response = await wire.open("POST", server.url, stream=stream)
+                    assert 413 == response.status_code
+                    await wire.read(response)
+                else:
+                    with pytest.raises(RemoteProtocolError, match="CANCEL"):
+                        await wire.open("POST", server.url, stream=stream)
+                # The answer may have come with the server's settings.
+                assert stream.taken <= 2
+                assert "<Pool 0 active, 1 idle, 0 waiting of 100>" == wire.pool
+
+        drive(scenario)
+
+
+@pytest.mark.parametrize("fault", ["body before head", "trailers that do not end"])
+def test_a_fault_of_one_stream_spares_the_others(drive: Drive, fault: str) -> None:
+    """
+    RFC 9113 section 8.1.1: a malformed response is its stream's error, while another one is waiting on the connection.
+    """
+
+    def answer(session: Session, call: Call) -> None:
+        if call.path == "/bad":
+            session.flush()
+            head = HeadersFrame(call.stream, b"\x88", flags=["END_HEADERS"])
+            frames = [DataFrame(call.stream, b"early")]
+            if fault != "body before head":
+                frames = [head, HeadersFrame(call.stream, b"\x88", flags=["END_HEADERS"])]
+            session.raw(b"".join(frame.serialize() for frame in frames))
+        else:
+            session.respond(call, b"so", end=False)
+            held.append((session, call))
+        if len(session.calls) == 2:
+            other = held[0]
+            other[0].say(other[1].stream, b"me", end=True)
+
+    held: list[tuple[Session, Call]] = []
+    with HTTP2Server(answer) as server:
+
+        async def scenario() -> None:
+            async with knowing(drive, limits=Limits(max_connections=1)) as wire:
+                good = await wire.open("GET", server.url + "/good")
+                with pytest.raises(RemoteProtocolError, match="broke HTTP/2's rules"):
+                    await wire.get(server.url + "/bad")
+                assert b"some" == await wire.read(good)
+                assert "<Pool 0 active, 1 idle, 0 waiting of 1>" == wire.pool
+
+        drive(scenario)
+    assert 1 == len(server.connections)
+
+
+def test_a_body_in_tiny_frames_takes_little_memory(drive: Drive) -> None:
+    """
+    What lies unread in frames of one byte is joined; it is read whole.
+    """
+
+    def answer(session: Session, call: Call) -> None:
+        session.respond(call, end=False)
+        session.flush()
+        for start in range(0, 5000, 1000):
+            session.raw(
+                b"".join(DataFrame(call.stream, b"x").serialize() for _ in range(1000))
+                if start < 4000
+                else b"".join(DataFrame(call.stream, b"x").serialize() for _ in range(999))
+                + DataFrame(call.stream, b"y", flags=["END_STREAM"]).serialize()
+            )
+
+    with HTTP2Server(answer) as server:
+
+        async def scenario() -> None:
+            async with knowing(drive) as wire:
+                response = await wire.open("GET", server.url)
+                body = await wire.read(response)
+                assert 5000 == len(body)
+                assert body.endswith(b"xy")
+
+        drive(scenario)
+
+
+def test_tiny_pieces_are_joined() -> None:
+    """
+    A hundred bytes of bookkeeping for each byte would let a server fill the memory.
+    """
+    stream = Stream(1, 0, "GET")
+    for _ in range(10_000):
+        stream.keep(b"x", 1)
+    assert 3 >= len(stream.pieces)
+    assert (10_000, 10_000) == (
+        sum(len(piece) for piece, _ in stream.pieces),
+        sum(counts for _, counts in stream.pieces),
+    )

@@ -271,6 +271,23 @@ def test_a_thousand_at_once_while_the_server_says_farewell(drive: Drive, tmp_pat
     assert len(relay.connections) >= 10
 
 
+def test_many_farewells_lose_nothing_either(drive: Drive, tmp_path: Path) -> None:
+    """
+    Whoever is refused more often than a connection may be lost goes on, as long as others are served meanwhile.
+    """
+    number = 60 if drive.blocking else 300
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www" / "small").write_bytes(b"small")
+
+    async def scenario(url: str) -> None:
+        async with Wire(drive, http1=False, http2=True) as wire:
+            assert [b"small"] * number == await together(drive, *[get(wire, url)] * number)
+
+    with peers.nghttpd(tmp_path) as server, GoawayRelay(server.port, each=3) as relay:
+        drive(lambda: scenario(relay.url + "/small"))
+    assert relay.refused > 0
+
+
 def test_a_server_of_http11_alone_is_no_http2_server(drive: Drive, tmp_path: Path) -> None:
     """Who insists on HTTP/2 in cleartext, and is answered in HTTP/1.1, is told so."""
 
