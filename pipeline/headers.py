@@ -15,7 +15,10 @@ T = TypeVar("T")
 
 # Lower-case names whose values appear in no repr and no log.
 SENSITIVE_HEADERS = frozenset(
-    {"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"}
+    {
+        *("authentication", "authorization", "cookie", "proxy-authorization", "set-cookie"),
+        *("x-api-key", "x-auth-token", "x-csrf", "x-csrf-token", "x-csrftoken", "x-xsrf-token"),
+    }
 )
 
 

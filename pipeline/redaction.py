@@ -1,4 +1,4 @@
-"""URLs as they may be shown: without credentials, without the values of secret query parameters.
+"""URLs as they may be shown: without credentials, secret query parameters, and JSON Web Tokens.
 
 Tracing, logging and errors share it. The words put in their place, and the first names of the list, are
 OpenTelemetry's (HTTP semantic conventions, `url.full`).
@@ -13,7 +13,16 @@ from functools import lru_cache
 from .percent import unescape_form
 from .urls import URL
 
-__all__ = ["SECRET_NAMES", "redact_query", "redact_url", "redact_value", "secret_names"]
+__all__ = [
+    "JWT",
+    "SECRET_NAMES",
+    "redact_jwts",
+    "redact_parameters",
+    "redact_query",
+    "redact_url",
+    "redact_value",
+    "secret_names",
+]
 
 REDACTED = "REDACTED"
 
@@ -21,6 +30,18 @@ _USERINFO = re.compile(r"\A((?:[A-Za-z][A-Za-z0-9+.\-]*:)?//)[^/?#]*@")
 # What may stand before a parameter. A fragment carries some too, as in OAuth's implicit flow.
 _SEPARATOR = re.compile(r"([?&#])")
 _PUNCTUATION = str.maketrans("", "", "-_.")
+
+# A token in one of the compact forms (RFC 7515 section 7.1, RFC 7516 section 7.1): a header, which is a JSON object
+# in base64url, and two or more parts that may be empty, though not all of them. It begins where a word does, also
+# after an escape; within a word if its header's first name is one that such headers have (alg, typ, kid, enc, cty,
+# jku, jwk, x5t, x5u, x5c, zip, epk, b64). Groups: the header, then the rest, None if this is no token. The header is
+# consumed either way, which keeps the search linear.
+JWT = re.compile(
+    r"(eyJ(?:(?<![\w-]eyJ)|(?<=%[0-9A-Fa-f]{2}eyJ)"
+    r"|(?=hbGci|0eXAi|raWQi|lbmMi|jdHki|qa3Ui|qd2si|4NXQi|4NXUi|4NWMi|6aXAi|lcGsi|iNjQi))[\w-]*)"
+    r"((?:\.|%2[Ee])(?:[\w-]+(?:\.|%2[Ee])[\w-]*|(?:\.|%2[Ee])[\w-]+)(?:(?:\.|%2[Ee])[\w-]+)*)?",
+    re.ASCII,
+)
 
 
 @lru_cache(maxsize=1024)
@@ -54,11 +75,14 @@ _WELL_KNOWN = """
     AWSAccessKeyId Signature sig X-Goog-Signature
     X-Amz-Credential X-Amz-Security-Token X-Amz-Signature X-Goog-Credential
     access_token client_assertion client_secret code code_verifier id_token id_token_hint refresh_token
-    api_key api_token assertion auth auth_token authorization bearer credential credentials jwt key
-    pass passphrase passwd password private_key pwd secret secret_key session session_id sid token
+    api_key api_token assertion auth auth_token authentication authorization bearer credential
+    credentials jwt key private_key secret secret_key session session_id sid token
+    pass passcode passphrase passwd password passwort pwd contraseña contrasena mot_de_passe
+    otp otp_code mfa_code pin totp
+    authenticity_token csrf csrf_token csrfmiddlewaretoken xsrf xsrf_token
 """
 # First the conventions' own; then signed URLs of object stores; OAuth (RFC 6749, RFC 7636) and
-# OpenID Connect; everybody's.
+# OpenID Connect; everybody's; passwords, some of them in other languages; second factors; tokens of forms.
 SECRET_NAMES = secret_names(_WELL_KNOWN.split())
 
 
@@ -66,8 +90,8 @@ def redact_url(url: URL | str, secrets: Container[str] = SECRET_NAMES) -> str:
     """`url` as text, fit for logs and spans.
 
     Userinfo becomes `REDACTED:REDACTED@`, the values of secret parameters in query and fragment
-    become `REDACTED`; everything else stays as it is, byte for byte. Secrets in the path cannot be
-    told from other segments and stay.
+    become `REDACTED`, and so does a JSON Web Token anywhere; everything else stays as it is, byte
+    for byte. Other secrets in the path cannot be told from other segments and stay.
 
     Args:
         secrets: Names of parameters, made by `secret_names`.
@@ -79,6 +103,20 @@ def redact_url(url: URL | str, secrets: Container[str] = SECRET_NAMES) -> str:
 
 
 def redact_query(text: str, secrets: Container[str] = SECRET_NAMES) -> str:
+    """The text of a URL with its secret parameters and JSON Web Tokens replaced, and nothing else."""
+    return redact_jwts(redact_parameters(text, secrets))
+
+
+def redact_jwts(text: str) -> str:
+    """`text` with each JSON Web Token in it replaced: they are known by their form, whatever their name."""
+    return JWT.sub(_token, text) if "eyJ" in text else text
+
+
+def _token(match: re.Match[str]) -> str:
+    return match[0] if match[2] is None else REDACTED
+
+
+def redact_parameters(text: str, secrets: Container[str] = SECRET_NAMES) -> str:
     """The text of a URL with its secret parameters replaced, and nothing else."""
     if "=" in text:
         pieces = _SEPARATOR.split(text)
@@ -88,10 +126,11 @@ def redact_query(text: str, secrets: Container[str] = SECRET_NAMES) -> str:
 
 
 def redact_value(value: object, secrets: Container[str] = SECRET_NAMES) -> object:
-    """`value` of an event's field: redacted if it is a URL, else as it is."""
+    """`value` of an event's field: redacted if it is a URL; of other text the JSON Web Tokens."""
+    # Cases: a URL; other text; anything else.
     if isinstance(value, URL) or (isinstance(value, str) and "://" in value):
         return redact_url(value, secrets)
-    return value
+    return redact_jwts(value) if isinstance(value, str) else value
 
 
 def _parameter(piece: str, secrets: Container[str]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from scallion.pipeline.onion import Next
-from scallion.pipeline.redaction import SECRET_NAMES, redact_query, redact_url
+from scallion.pipeline.redaction import SECRET_NAMES, redact_jwts, redact_query, redact_url
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 
@@ -186,7 +186,7 @@ def _masked(name: str, value: str) -> str:
     """The value of a field as it may be shown: the scheme of a login and the names of cookies stay."""
     key = name.lower()
     # Cases: a login; cookies; another secret; a URL; anything else.
-    if key in ("authorization", "proxy-authorization"):
+    if key in ("authentication", "authorization", "proxy-authorization"):
         scheme, blank, _ = value.partition(" ")
         return f"{scheme} {_HIDDEN}" if blank else _HIDDEN
     if key == "cookie":
@@ -197,7 +197,7 @@ def _masked(name: str, value: str) -> str:
     plain = key.replace("-", "").replace("_", "")
     if plain.endswith(_SECRET_ENDINGS) or plain.removeprefix("x") in SECRET_NAMES:
         return _HIDDEN
-    return redact_url(value) if key in _FIELDS_WITH_URLS else value
+    return redact_url(value) if key in _FIELDS_WITH_URLS else redact_jwts(value)
 
 
 def _without_value(pair: str) -> str:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from scallion.pipeline.redaction import (
     SECRET_NAMES,
+    redact_jwts,
     redact_url,
     redact_value,
     secret_names,
@@ -24,6 +25,10 @@ ORDINARY = [
     "http://example.org/?token=",
     "http://example.org/token=5",
     "http://example.org/?a=1;b=2;c",
+    "http://example.org/?pinned=1&spin=2&author=x",
+    "http://example.org/?cursor=eyJpZCI6MX0",
+    "http://example.org/eyJpZCI6MX0.json",
+    "http://example.org/apiKeyJournal.entries.Reader",
     "",
 ]
 
@@ -75,6 +80,9 @@ def test_userinfo_is_replaced(url: str, shown: str) -> None:
         ("?a;token=c", "?a;token=REDACTED"),
         ("#access_token=A&state=1", "#access_token=REDACTED&state=1"),
         ("?next=/x?token=A", "?next=/x?token=REDACTED"),
+        ("?otp=1&pin=2&Passwort=3", "?otp=REDACTED&pin=REDACTED&Passwort=REDACTED"),
+        ("?csrf_token=1&_csrf=2", "?csrf_token=REDACTED&_csrf=REDACTED"),
+        ("?contrase%C3%B1a=1", "?contrase%C3%B1a=REDACTED"),
         ("?tokens=5&monkey=1", "?tokens=5&monkey=1"),
     ],
 )
@@ -152,3 +160,44 @@ def test_any_number_of_semicolons_is_taken() -> None:
     A server's Location may have thousands, and logging it must not fail.
     """
     assert redact_url(f"http://h/?{'a=1;' * 5000}token=s").endswith("a=1;token=REDACTED")
+
+
+HEADER = "eyJhbGciOiJIUzI1NiJ9"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"http://h/?t={HEADER}.eyJhIjoxfQ.c-_3&b=1", "http://h/?t=REDACTED&b=1"),
+        (f"http://h/{HEADER}.eyJhIjoxfQ.c-_3/x", "http://h/REDACTED/x"),
+        (f"http://h/?t=Bearer%20{HEADER}%2EeyJhIjoxfQ%2ec3", "http://h/?t=Bearer%20REDACTED"),
+        (f"http://h/?t=id_{HEADER}.eyJhIjoxfQ.c3", "http://h/?t=id_REDACTED"),
+        (f"http://h/?t={HEADER}.eyJhIjoxfQ.", "http://h/?t=REDACTED"),
+        (f"http://h/?t={HEADER}..c3", "http://h/?t=REDACTED"),
+        (f"http://h/?t={HEADER}..aXY.Y3Q.dGFn#x", "http://h/?t=REDACTED#x"),
+        ("http://h/?t=eyJ1IjoxfQ.b.c", "http://h/?t=REDACTED"),
+        (f"http://h/?t={HEADER}...", f"http://h/?t={HEADER}..."),
+    ],
+)
+def test_json_web_tokens_are_known_by_their_form(text: str, shown: str) -> None:
+    """
+    Wherever they stand: signed, unsigned, with a detached payload, encrypted.
+    """
+    assert shown == redact_url(text)
+
+
+def test_json_web_tokens_are_found_in_values_that_are_no_urls() -> None:
+    """
+    An event's field may be one.
+    """
+    assert "Bearer REDACTED, x" == redact_value(f"Bearer {HEADER}.e30.c3, x")
+
+
+def test_what_only_begins_like_many_tokens_takes_no_time() -> None:
+    """
+    Each character is looked at a few times, however many beginnings there are.
+    """
+    text = "eyJhbGci" * 100_000
+
+    assert text == redact_jwts(text)
+    assert f"{text}.x" == redact_jwts(f"{text}.x")

@@ -57,6 +57,11 @@ def exchange(
         return client.request(**{"method": "GET", "url": URL, **asked})
 
 
+def jwt(payload: str) -> str:
+    """A token of three parts that is told by its form; its payload is PLANTED-payload."""
+    return f"eyJhbGciOiJIUzI1NiJ9.eyJPLANTED-{payload}.s1g-_nature"
+
+
 PLANTS: dict[str, dict[str, Any]] = {
     "bearer": {"headers": {"Authorization": f"Bearer {secret('a')}"}},
     "basic": {"auth": ("user", secret("b"))},
@@ -138,6 +143,59 @@ PLANTS: dict[str, dict[str, Any]] = {
     "answer's headers": {
         "answer": {"headers": {"X-Auth-Token": secret("P")}},
         "headers": {"Apikey": secret("Q")},
+    },
+    "second factors": {
+        "method": "POST",
+        "data": {"otp": "PLANTED", "pin": "PLANTED", "totp": "PLANTED", "a": "1"},
+    },
+    "undeclared form": {"method": "POST", "content": b"otp=PLANTED&pin=PLANTED&a=1"},
+    "passwords": {
+        "method": "POST",
+        "json": {
+            "bearer": "PLANTED",
+            "Passwort": "PLANTED",
+            "passwd": "PLANTED",
+            "dbPwd": "PLANTED",
+            "passcode": "PLANTED",
+            "pass_phrase": "PLANTED",
+            "contraseña": "PLANTED",
+            "mot_de_passe": "PLANTED",
+            "credentials": {"user": "PLANTED", "value": ["PLANTED"], "more": {"x": "PLANTED"}},
+        },
+    },
+    "tokens of forms": {
+        "headers": {
+            "X-CSRF": "PLANTED",
+            "X-CSRF-Token": "PLANTED",
+            "X-XSRF-Token": "PLANTED",
+            "X-CSRFToken": "PLANTED",
+            "X-OTP": "PLANTED",
+        }
+    },
+    "authentication": {
+        "headers": {"Authentication": f"Bearer {secret('R')}", "X-Authentication": "PLANTED"},
+        "answer": {"text": f"you sent {secret('R')}"},
+    },
+    "jwt in a query": {"url": f"{URL}/{jwt('a')}/x?t={jwt('b')}&u=Bearer%20{jwt('c')}#{jwt('d')}"},
+    "jwt in json": {"method": "POST", "json": {"x": jwt("e"), "y": [f"Bearer {jwt('f')}"]}},
+    "jwt in a form": {"method": "POST", "data": {"x": jwt("g"), "y": f"a {jwt('h')}"}},
+    "jwt in text": {
+        "method": "POST",
+        "content": f"the token is {jwt('i')}, or <a>{jwt('j')}</a>",
+        "headers": {"Content-Type": "text/plain", "X-Trace": f"of {jwt('k')}"},
+        "answer": {"text": f"x={jwt('l')}", "headers": {"X-Of": jwt("m"), "Link": f"<{jwt('n')}>"}},
+    },
+    "jwt in multipart": {
+        "method": "POST",
+        "data": {"x": jwt("o")},
+        "files": {"file": ("a.bin", b"\x00\xff")},
+    },
+    "jwt in binary": {"answer": {"content": b"\x00\xff\x0ax" + jwt("p").encode()}},
+    "lines of json": {
+        "answer": {
+            "text": 'data: {"credentials": {"user": "PLANTED"}}\n\ndata: [DONE]\n\n',
+            "headers": {"Content-Type": "text/event-stream"},
+        }
     },
 }
 
@@ -222,22 +280,80 @@ def test_what_is_no_secret_stays(path: Path) -> None:
         "session": None,
         "password": "",
         "token": 12,
-        "credentials": {"type": "basic", "count": 3},
+        "shipping": {"pinned": "true", "adoption": "x", "spin": 4},
+        "authentication": "required",
+        "cursor": "eyJpZCI6MX0",
+        "version": "eyJpZCI6MX0.json",
+        "package": "org.apiKeyJournal.entries.Reader",
     }
     headers = {
         "Idempotency-Key": "k-1",
         "X-RateLimit-Remaining-Tokens": "90",
         "WWW-Authenticate": 'Digest nonce="n-1"',
         "ETag": '"e-1"',
+        "Authentication-Results": "mx.example; dkim=pass",
     }
     exchange(path, {"json": body, "headers": headers}, url=f"{URL}/?page_token=p-1&id=7")
     (entry,) = entries_of(path)
 
     assert {**body, "token": 0} == json.loads(entry["response"]["content"]["text"])
     assert list(headers.items()) == [
-        (field["name"], field["value"]) for field in entry["response"]["headers"][:4]
+        (field["name"], field["value"]) for field in entry["response"]["headers"][:5]
     ]
     assert f"{URL}/?page_token=p-1&id=7" == entry["request"]["url"]
+
+
+def test_everything_below_credentials_is_secret(path: Path) -> None:
+    """
+    Texts and numbers, whatever they are called; of tokens, numbers stay, which are times.
+    """
+    body = {
+        "credentials": {"user": "ann", "value": 4477, "use": True, "none": None},
+        "credential": "c",
+        "pin": 4477,
+        "otp": "991122",
+        "token": {"value": "t", "expires_in": 3600},
+    }
+    exchange(path, {"json": body})
+    (entry,) = entries_of(path)
+
+    assert {
+        "credentials": {"user": "REDACTED", "value": 0, "use": True, "none": None},
+        "credential": "REDACTED",
+        "pin": 0,
+        "otp": "REDACTED",
+        "token": {"value": "REDACTED", "expires_in": 3600},
+    } == json.loads(entry["response"]["content"]["text"])
+
+
+def test_of_a_text_only_the_json_web_token_is_replaced(path: Path) -> None:
+    """
+    The rest can be read, and compared.
+    """
+    exchange(path, {"text": f"use {jwt('a')}."}, url=f"{URL}/?t={jwt('b')}&n=1")
+    (entry,) = entries_of(path)
+
+    assert f"{URL}/?t=REDACTED&n=1" == entry["request"]["url"]
+    assert "use REDACTED." == entry["response"]["content"]["text"]
+    with pytest.raises(NotRecorded):
+        exchange(path, mode="none", url=f"{URL}/?t={jwt('b')}&n=2")
+
+
+def test_json_web_tokens_of_kept_names_stay(path: Path) -> None:
+    """
+    A program that reads the claims of a made-up token can go on with it.
+    """
+    exchange(
+        path,
+        {"json": {"id_token": jwt("a")}, "headers": {"X-Of": jwt("b")}},
+        Redaction(keep=("id_token", "t", "X-Of")),
+        url=f"{URL}/?t={jwt('c')}&u={jwt('d')}",
+    )
+    (entry,) = entries_of(path)
+
+    assert {"id_token": jwt("a")} == json.loads(entry["response"]["content"]["text"])
+    assert {"name": "X-Of", "value": jwt("b")} == entry["response"]["headers"][0]
+    assert f"{URL}/?t={jwt('c')}&u=REDACTED" == entry["request"]["url"]
 
 
 def test_schemes_names_and_attributes_stay(path: Path) -> None:
@@ -361,6 +477,12 @@ def test_settings_show_no_values() -> None:
         ("X-Vault-Token", True),
         ("X-Session-Id", True),
         ("Cf-Access-Client-Secret", True),
+        ("Authentication", True),
+        ("X-CSRF", True),
+        ("X-XSRF-Token", True),
+        ("Authentication-Info", False),
+        ("Authentication-Results", False),
+        ("Public-Key-Pins", False),
         ("Idempotency-Key", False),
         ("Surrogate-Key", False),
         ("X-Next-Page-Token", False),

@@ -127,5 +127,5 @@ def _everywhere(entry: Har, redactor: Redactor) -> Har:
 
 def _base64(text: str, redactor: Redactor) -> str:
     # Secrets are searched as the octets of UTF-8; what is none survives as it is.
-    octets = b64decode(text).decode("utf-8", "surrogateescape")
+    octets = redactor.jwts(b64decode(text).decode("utf-8", "surrogateescape"))
     return b64encode(redactor.remembered(octets).encode("utf-8", "surrogateescape")).decode("ascii")

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from scallion.pipeline.percent import unescape_form
-from scallion.pipeline.redaction import redact_query
+from scallion.pipeline.redaction import JWT, redact_parameters
 
 from .json_text import Step, rewritten
 from .secret_names import SecretNames
@@ -28,6 +28,10 @@ _USERINFO = re.compile(r"(?<=://)[^/?#\s\"'<>]*@")
 _PARAMETER = re.compile(r"(?<=[?&#;])([^=&#?;\s\"'<>]{1,100})=([^&#\s\"'<>\\]+)")
 _JSON_PAIR = re.compile(r'"([^"\\]{1,100})"(\s*:\s*)"((?:[^"\\]|\\.)+)"', re.DOTALL)
 _ELEMENT = re.compile(r"<((?:[\w.-]+:)?([\w.-]+))((?:\s[^<>]*)?)>([^<]+)</\1>")
+# Where a line's JSON begins, also in a stream of events.
+_JSON_LINE = re.compile(r"^(?:data:)?[ \t]*([{\[][^\r\n]*)", re.MULTILINE)
+# A whole body that is a form, whatever it is declared as.
+_FORM = re.compile(r"[^\s=&\"'<>{}]+=[^\s&\"'<>{}]*(?:&[^\s=&\"'<>{}]+=[^\s&\"'<>{}]*)*")
 _PART_NAME = re.compile(r'(?i)content-disposition:[^\r\n]{0,1000}?[;\s]name="([^"\r\n]*)"')
 
 
@@ -36,7 +40,7 @@ class Redaction:
     """What besides the well-known secrets is taken out of a recording, and what is not.
 
     Without any of it: credentials, cookies, API keys and the like, in headers, URLs, forms, multipart forms, JSON and
-    XML, by their names.
+    XML, by their names; JSON Web Tokens anywhere, by their form.
 
     Attributes:
         names: Further names of headers, cookies, parameters and fields whose values are secret, in any case,
@@ -96,7 +100,8 @@ class Redactor:
         if not value:
             return value
         # Cases: credentials, whose scheme stays; cookies, whose names stay; other secrets; what may contain URLs.
-        if lower in ("authorization", "proxy-authorization") and not self._names.kept(name):
+        kept = self._names.kept(name)
+        if lower.endswith(("authorization", "authentication")) and not kept:
             return self._credentials(value)
         if lower == "cookie":
             return ";".join(map(self._cookie_pair, value.split(";")))
@@ -105,7 +110,7 @@ class Redactor:
             return self._cookie_pair(pair) + semicolon + attributes
         if self._names.header(name):
             return self._secret(value)
-        return self._own(self._plain(value))
+        return self._own(self._plain(value, kept))
 
     def _credentials(self, value: str) -> str:
         scheme, blank, credentials = value.partition(" ")
@@ -125,12 +130,14 @@ class Redactor:
 
     def parameter(self, name: str, value: str) -> str:
         """The value of a URL's parameter or a form's field, decoded."""
-        return self._secret(value) if self._opens(name) else self._own(self._plain(value))
+        if self._opens(name):
+            return self._secret(value)
+        return self._own(self._plain(value, self._names.kept(name)))
 
     def _opens(self, name: str) -> bool:
         """Whether a parameter or field of this name, decoded, is a secret."""
         pair = f"?{quote_plus(name)}=x"
-        return redact_query(pair, self._names) != pair
+        return redact_parameters(pair, self._names) != pair
 
     def url(self, url: str) -> str:
         """A URL; its userinfo is left out."""
@@ -143,15 +150,14 @@ class Redactor:
     def body(self, text: str, content_type: str) -> str:
         """A body that is text."""
         kind = content_type.partition(";")[0].strip().lower()
-        if kind == "application/x-www-form-urlencoded":
+        if kind == "application/x-www-form-urlencoded" or _FORM.fullmatch(text):
             return self.form(text)
         if kind.startswith("multipart/"):
             text = self.multipart(text)
-        elif "json" in kind or text.lstrip()[:1] in ("{", "["):
-            try:
-                return self._own(rewritten(text, self._member))
-            except (ValueError, RecursionError):
-                pass
+        elif "json" in kind:
+            changed = self._json(text)
+            if changed is not None:
+                return self._own(changed)
         return self._own(self._plain(text))
 
     def multipart(self, text: str) -> str:
@@ -175,18 +181,49 @@ class Redactor:
         """What stands in the place of a value in JSON; None for itself."""
         names = [name for name in path if name is not None]
         name = names[-1] if names else ""
-        certain = any(map(self._names.certain, names)) and not self._names.kept(name)
+        kept = self._names.kept(name)
+        certain = any(map(self._names.certain, names)) and not kept
         if not isinstance(value, str):
             # A number where a number was, so that programs can go on with it.
-            return "0" if self._names.certain(name) else None
+            inside = any(map(self._names.numbers_inside, names)) and not kept
+            return "0" if inside or self._names.certain(name) else None
         if value and (certain or self._names.field(name, value)):
             changed = self._secret(value)
         else:
-            changed = self._plain(value)
+            changed = self._plain(value, kept)
         return None if changed == value else json.dumps(changed, ensure_ascii=False)
 
-    def _plain(self, text: str) -> str:
-        """Text of no known structure, with URLs, JSON or XML somewhere in it."""
+    def _json(self, text: str) -> str | None:
+        """JSON without secrets; None if it is none."""
+        try:
+            return rewritten(text, self._member)
+        except (ValueError, RecursionError):
+            return None
+
+    def _plain(self, text: str, kept: bool = False) -> str:
+        """Text of no known structure, with URLs, JSON or XML somewhere in it.
+
+        Args:
+            kept: Leave JSON Web Tokens.
+        """
+        # Cases: nothing that could be JSON; all of it is; some of its lines are, and all the others not.
+        if '"' not in text:
+            return self._loose(text, kept)
+        if text.lstrip()[:1] in ("{", "["):
+            changed = self._json(text)
+            if changed is not None:
+                return changed
+        pieces: list[str] = []
+        end = 0
+        for match in _JSON_LINE.finditer(text):
+            changed = self._json(match[1])
+            if changed is not None:
+                pieces += [self._loose(text[end : match.start(1)], kept), changed]
+                end = match.end()
+        return "".join([*pieces, self._loose(text[end:], kept)])
+
+    def _loose(self, text: str, kept: bool) -> str:
+        """Text that is no JSON in whole."""
         if "@" in text:
             text = _USERINFO.sub(f"{REDACTED}:{REDACTED}@", text)
         if "=" in text:
@@ -195,10 +232,10 @@ class Redactor:
             text = _JSON_PAIR.sub(self._found_pair, text)
         if "</" in text:
             text = _ELEMENT.sub(self._found_element, text)
-        return text
+        return text if kept else self.jwts(text)
 
     def _found_parameter(self, match: re.Match[str]) -> str:
-        return self._parameters(f"?{match[0]}")[1:]
+        return self._without_parameters(f"?{match[0]}")[1:]
 
     def _found_pair(self, match: re.Match[str]) -> str:
         name, colon, value = match[1], match[2], match[3]
@@ -212,14 +249,35 @@ class Redactor:
             return match[0]
         return f"<{tag}{attributes}>{self._secret(value)}</{tag}>"
 
+    def jwts(self, text: str) -> str:
+        """`text` without JSON Web Tokens, but for those in parameters that are no secrets."""
+        if "eyJ" not in text:
+            return text
+        kept = [
+            match.span(2)
+            for match in _PARAMETER.finditer(text)
+            if self._names.kept(unescape_form(match[1]))
+        ]
+
+        def replaced(match: re.Match[str]) -> str:
+            if match[2] is None or any(start <= match.start() < end for start, end in kept):
+                return match[0]
+            return REDACTED
+
+        return JWT.sub(replaced, text)
+
     def _parameters(self, text: str) -> str:
+        """A URL or a query without secrets."""
+        return self.jwts(self._without_parameters(text))
+
+    def _without_parameters(self, text: str) -> str:
         """A URL or a query with its secret parameters replaced, and remembered."""
         if "=" not in text:
             return text
-        changed = redact_query(text, self._names)
+        changed = redact_parameters(text, self._names)
         if changed != text:
             for match in _PARAMETER.finditer(text):
-                if redact_query(f"?{match[0]}", self._names) != f"?{match[0]}":
+                if redact_parameters(f"?{match[0]}", self._names) != f"?{match[0]}":
                     self._meet_quoted(match[2])
         return changed
 

@@ -20,10 +20,16 @@ _ENDINGS = (
     "accesskey",
     "accesskeyid",
     "apikey",
+    "credential",
+    "credentials",
+    "otp",
+    "passcode",
     "passphrase",
     "passwd",
     "password",
+    "passwort",
     "privatekey",
+    "pwd",
     "secret",
     "secretkey",
     "token",
@@ -34,18 +40,21 @@ _PAGING = re.compile(r"continu|cursor|delta|next|page|pagination|prev|resume|ski
 # As a parameter of a URL these are secret; in JSON they may as well be an error's code or a pair's key.
 _AMBIGUOUS = secret_names(
     [
-        *("assertion", "auth", "bearer", "code", "credential", "credentials", "key", "pass"),
+        *("assertion", "auth", "authentication", "code", "key", "pass"),
         *("session", "sid", "sig", "signature"),
     ]
 )
 
 _WORDS = frozenset(
     {
-        *("apikey", "auth", "authorization", "cookie", "cookie2", "credential", "credentials"),
-        *("jwt", "passphrase", "passwd", "password", "secret", "session", "sessionid", "sid"),
-        *("signature", "token"),
+        *("apikey", "auth", "authentication", "authorization", "bearer", "cookie", "cookie2"),
+        *("credential", "credentials", "csrf", "jwt", "otp", "passcode", "passphrase", "passwd"),
+        *("password", "passwort", "pin", "pwd", "secret", "session", "sessionid", "sid"),
+        *("signature", "token", "totp", "xsrf"),
     }
 )
+# With these it is told how an authentication went (RFC 8601, RFC 7615), or that it could not.
+_TOLD = frozenset({"control", "info", "results"})
 # With these a "key" opens something; Idempotency-Key and Surrogate-Key do not.
 _OPENED = frozenset(
     {
@@ -117,14 +126,17 @@ class SecretNames(Container[str]):
         # Cases: asked for; depends on the value, as for several of a kind; by the name alone.
         if short in self._more:
             return True
-        if short in _AMBIGUOUS or (short.endswith("s") and short[:-1] in self):
-            return looks_random(value)
-        return short in self
+        several = short.endswith("s") and not short.endswith("credentials") and short[:-1] in self
+        return looks_random(value) if several or short in _AMBIGUOUS else short in self
 
     def certain(self, name: str) -> bool:
         """Whether whatever a field of this name holds is secret: numbers, and texts further inside."""
         short = normal(name)
         return short in self and (short in self._more or short not in _AMBIGUOUS)
+
+    def numbers_inside(self, name: str) -> bool:
+        """Whether the numbers inside an object of this name are secret; a token's are times."""
+        return self.certain(name) and not normal(name).endswith(("jwt", "token"))
 
     def header(self, name: str) -> bool:
         """Whether the value of this header is secret."""
@@ -136,4 +148,6 @@ class SecretNames(Container[str]):
         words = set(re.split(r"[-_.]", name.lower()))
         if "key" in words and len(words) > 1:
             return not words.isdisjoint(_OPENED)
+        if "authentication" in words and not words.isdisjoint(_TOLD):
+            return False
         return short in self or (not words.isdisjoint(_WORDS) and not _PAGING.search(short))
