@@ -14,6 +14,7 @@ import anyio.lowlevel
 import pytest
 
 from scallion import (
+    ASGITransport,
     AsyncBaseTransport,
     AsyncByteStream,
     AsyncHTTPTransport,
@@ -29,6 +30,7 @@ from scallion import (
     SyncByteStream,
     TransportError,
     WriteError,
+    WSGITransport,
 )
 from scallion.pipeline.headers import Headers
 from scallion.testing.conformance import HTTP1, IN_PROCESS, ConformanceError, transport_checks
@@ -409,6 +411,47 @@ class Resends(Sync):
             return Response(502, content=b"")
 
 
+class ResendPost(Sync):
+    """As a transport does that hopes for more luck; the second failure is told as it is."""
+
+    kinds: tuple[type[Exception], ...] = (TransportError,)
+
+    def handle_request(self, request: Request) -> Response:
+        try:
+            return self.inner.handle_request(request)
+        except self.kinds:
+            return self.inner.handle_request(request)
+
+
+class ResendsOnKept(ResendPost):
+    """The same where a connection has served before, which it takes for a stale one."""
+
+    served = False
+
+    def handle_request(self, request: Request) -> Response:
+        if self.served:
+            return super().handle_request(request)
+        response = self.inner.handle_request(request)
+        self.served = True
+        return response
+
+
+class ReadsAndResends(ResendPost):
+    """The same for what goes wrong in the body."""
+
+    def handle_request(self, request: Request) -> Response:
+        for attempt in range(2):
+            response = self.inner.handle_request(request)
+            try:
+                body = response.read()
+            except TransportError:
+                if attempt:
+                    raise
+            else:
+                return Response(response.status_code, content=body)
+        raise NotImplementedError
+
+
 class TakesTheFirst(Sync):
     """One connection, and no second try: what http.client gives to whoever does no more."""
 
@@ -517,6 +560,92 @@ class OneAtATime(Sync):
 
         response.stream = Unlocking(response.stream)
         return response
+
+
+class OneHeadAtATime(Sync):
+    """Holds a lock until the head is there, and not longer; one for all transports of the process."""
+
+    def handle_request(self, request: Request) -> Response:
+        with HEADS:
+            return self.inner.handle_request(request)
+
+
+HEADS = threading.Lock()
+
+
+class ThreeHeadsAtATime(OneHeadAtATime):
+    def __init__(self, reference: Any) -> None:
+        super().__init__(reference)
+        self.places = threading.Semaphore(3)
+
+    def handle_request(self, request: Request) -> Response:
+        with self.places:
+            return self.inner.handle_request(request)
+
+
+class OneCallAtATime(OneHeadAtATime):
+    """The same around an application or a function in this process."""
+
+    def __init__(self, reference: Any) -> None:
+        super().__init__(reference)
+        self.inner = MockTransport(reference.handler)
+
+
+class OneApplicationAtATime(OneHeadAtATime):
+    def __init__(self, reference: Any) -> None:
+        super().__init__(reference)
+        self.inner = WSGITransport(reference.wsgi)
+
+
+class OneTaskAtATime(Async):
+    def __init__(self, reference: Any) -> None:
+        super().__init__(reference)
+        self.lock = anyio.Lock()
+
+    async def handle_async_request(self, request: Request) -> Response:
+        async with self.lock:
+            return await self.inner.handle_async_request(request)
+
+
+class OneASGICallAtATime(OneTaskAtATime):
+    def __init__(self, reference: Any) -> None:
+        super().__init__(reference)
+        self.inner = ASGITransport(reference.asgi)
+
+
+class FirstOneFirst(Sync):
+    """Lets nobody begin before the first request has been answered."""
+
+    def __init__(self, reference: Any) -> None:
+        super().__init__(reference)
+        self.lock = threading.Lock()
+        self.begun = False
+
+    def handle_request(self, request: Request) -> Response:
+        with self.lock:
+            if not self.begun:
+                response = self.inner.handle_request(request)
+                self.begun = True
+                return response
+        return self.inner.handle_request(request)
+
+
+class BlocksTheLoop(Async):
+    """A blocking transport in a coroutine."""
+
+    def __init__(self, reference: Any) -> None:
+        super().__init__(reference)
+        self.blocking = HTTPTransport(limits=reference.limits)
+
+    async def handle_async_request(self, request: Request) -> Response:
+        if request.method != "GET":
+            return await self.inner.handle_async_request(request)
+        response = self.blocking.handle_request(request)
+        return Response(response.status_code, content=response.read())
+
+    async def aclose(self) -> None:
+        self.blocking.close()
+        await self.inner.aclose()
 
 
 class SwallowsCancellation(Async):
@@ -668,6 +797,11 @@ MUTANTS = [
     (DoesNotPickle, "refused_connections_are_connect_errors", "sync"),
     (NamesAnother, "refused_connections_are_connect_errors", "sync"),
     (Resends, "lost_heads_are_errors", "sync"),
+    (ResendPost, "lost_heads_are_errors", "sync"),
+    (ResendsOnKept, "lost_heads_are_errors", "sync"),
+    (ResendPost, "malformed_answers_are_protocol_errors", "sync"),
+    (ResendPost, "read_timeout_is_kept", "sync"),
+    (ReadsAndResends, "truncated_bodies_are_errors", "sync"),
     (Resends, "malformed_answers_are_protocol_errors", "sync"),
     (Resends, "unknown_schemes_are_refused", "sync"),
     (wrapping(TakesHalvesForWholes), "truncated_bodies_are_errors", "sync"),
@@ -682,6 +816,19 @@ MUTANTS = [
     (MixesThreads, "requests_at_once_are_not_mixed", "sync"),
     (MixesTasks, "requests_at_once_are_not_mixed", "trio"),
     (OneAtATime, "slow_answers_hold_up_nobody", "sync"),
+    (OneHeadAtATime, "slow_heads_hold_up_nobody", "sync"),
+    (ThreeHeadsAtATime, "slow_heads_hold_up_nobody", "sync"),
+    (OneCallAtATime, "slow_heads_hold_up_nobody", "sync"),
+    (OneApplicationAtATime, "slow_heads_hold_up_nobody", "sync"),
+    (OneTaskAtATime, "slow_heads_hold_up_nobody", "asyncio"),
+    (OneTaskAtATime, "slow_heads_hold_up_nobody", "trio"),
+    (OneASGICallAtATime, "slow_heads_hold_up_nobody", "asyncio"),
+    (BlocksTheLoop, "slow_heads_hold_up_nobody", "asyncio"),
+    (OneHeadAtATime, "slow_uploads_hold_up_nobody", "sync"),
+    (OneCallAtATime, "slow_uploads_hold_up_nobody", "sync"),
+    (OneTaskAtATime, "slow_uploads_hold_up_nobody", "trio"),
+    (OneASGICallAtATime, "slow_uploads_hold_up_nobody", "asyncio"),
+    (FirstOneFirst, "slow_uploads_hold_up_nobody", "sync"),
     (SwallowsCancellation, "cancelled_requests_leave_nothing", "asyncio"),
     (LeaksWhenCancelled, "cancelled_requests_leave_nothing", "trio"),
     (LeaksWhenCancelled, "cancelled_uploads_leave_nothing", "asyncio"),

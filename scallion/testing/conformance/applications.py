@@ -33,7 +33,7 @@ def asgi_application(gates: Gates) -> Application:
         path: bytes = scope.get("raw_path") or scope["path"].encode()
         target = path + (b"?" + query if query else b"")
         gate = gates.get(gate_of(target))
-        gate.reached = True
+        gate.arrive()
         parts = []
         more = True
         while more:
@@ -83,7 +83,7 @@ def wsgi_application(gates: Gates) -> Application:
         if environ.get("QUERY_STRING"):
             target += b"?" + environ["QUERY_STRING"].encode("latin-1")
         gate = gates.get(gate_of(target))
-        gate.reached = True
+        gate.arrive()
         parts = []
         # `read1` would not be there in every server; a byte at a time shows each piece as it comes.
         size = 1 if gate.name else 65_536
@@ -124,15 +124,20 @@ def _pieces(answer: Plan, gate: Gate) -> Iterator[bytes]:
         raise RemoteProtocolError("the reference breaks off")
 
 
-def handler_of(gates: Gates) -> Callable[[Request], Response]:
-    """The reference as a handler: takes a `Request` whose body was read, returns a `Response` of both colours."""
+def handler_of(gates: Gates, *, blocking: bool) -> Callable[[Request], Response]:
+    """The reference as a handler: takes a `Request` whose body was read, returns a `Response` of both colours.
+
+    One that is not `blocking` answers at once where others wait before the head: it would hold up its loop.
+    """
 
     def handler(request: Request) -> Response:
         target = request.url.raw_path
         gate = gates.get(gate_of(target))
-        gate.reached = True
+        gate.arrive()
         gate.received += len(request.content)
         answer = plan(request.method, target, tuple(request.headers.raw), request.content)
+        if answer.before is not None and blocking:
+            gate.wait()
         if answer.fault is not None and answer.fault is not Fault.HALF_A_BODY:
             raise RemoteProtocolError(answer.fault.value, request=request)
         without = answer.bodiless or request.method == "HEAD"

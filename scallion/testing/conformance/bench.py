@@ -209,6 +209,10 @@ class Bench:
             f"after {after} something is still held",
         )
 
+    def arrived_once(self, gate: Gate, what: str) -> None:
+        """Fail unless the reference has seen the gate's request once: it was neither lost nor sent again."""
+        holds(gate.requests == 1, f"{what} has reached the server {gate.requests} times, not once")
+
     async def eventually(self, condition: Callable[[], bool], message: str) -> None:
         """Wait for what the reference's threads bring about."""
         await eventually(condition, self.colour, self.patience, message)

@@ -14,7 +14,7 @@ class Gate:
     Attributes:
         name: What a request's query names, as `?gate=NAME`.
         received: Bytes of the request's body that have reached the reference.
-        reached: Whether the request has.
+        requests: How often the request has.
         late: Whether somebody waited for the gate longer than its patience: what should have come did not.
     """
 
@@ -22,9 +22,15 @@ class Gate:
         self.name = name
         self.patience = patience
         self.received = 0
-        self.reached = False
+        self.requests = 0
         self.late = False
         self._open = threading.Event()
+        self._lock = threading.Lock()
+
+    def arrive(self) -> None:
+        """Count a request that has reached the reference, in whichever thread."""
+        with self._lock:
+            self.requests += 1
 
     def open(self) -> None:
         """Let the reference go on."""

@@ -5,7 +5,8 @@ plans, so a rule is written once for all transports. The paths:
 
 - `/told` tells as JSON what arrived; `/echo` sends the body back;
 - `/status/N` answers with that status; `/size/N` and `/chunks/N` with N bytes, of announced length or not;
-- `/steps` waits between two pieces until the gate is opened; `/never` answers never, `/stall` stops half way;
+- `/steps` waits between two pieces until the gate is opened, `/late` before the head;
+- `/never` answers never, `/stall` stops half way;
 - `/deaf` reads no body, `/early` answers before; `/drop/...` and `/garbage` break off, or break the rules;
 - `/fields`, `/cookies`, `/coded`, `/reason`, `/interim` and `/trailers` have what their names say.
 """
@@ -148,6 +149,8 @@ def plan(method: str, target: bytes, headers: Fields, body: bytes) -> Plan:
             return Plan(headers=TEXT, steps=tuple(pieces(pattern(int(number)))))
         case ["steps"]:
             return Plan(headers=TEXT, steps=(b"one", Wait.GATE, b"two"))
+        case ["late"]:
+            return Plan(headers=TEXT, length=4, steps=(b"late",), before=Wait.GATE)
         case ["never"]:
             return Plan(before=Wait.FOR_EVER)
         case ["stall"]:

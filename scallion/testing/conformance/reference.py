@@ -48,7 +48,9 @@ class Reference:
         self.gates = Gates(patience)
         self.asgi: Callable[..., Any] = asgi_application(self.gates)
         self.wsgi: Callable[..., Any] = wsgi_application(self.gates)
-        self.handler: Callable[[Request], Response] = handler_of(self.gates)
+        self.handler: Callable[[Request], Response] = handler_of(
+            self.gates, blocking=colour == "sync"
+        )
         self._servers: dict[str, Server] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 

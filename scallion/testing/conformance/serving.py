@@ -212,7 +212,7 @@ def _converse(server: Server, peer: Peer) -> None:
             (name, value.strip()) for name, _, value in (line.partition(b":") for line in lines)
         )
         gate = server.gates.get(gate_of(target))
-        gate.reached = True
+        gate.arrive()
         if _value(headers, b"expect").lower() == b"100-continue":
             peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = b""

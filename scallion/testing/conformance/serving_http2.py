@@ -125,7 +125,7 @@ class Session:
 
     def _play(self, stream: int, call: Call) -> None:
         gate = self._server.gates.get(gate_of(call.target))
-        gate.reached = True
+        gate.arrive()
         parts: list[bytes] = []
         if not (is_deaf(call.target) or is_early(call.target)):
             while (piece := call.pieces.get()) is not None:

@@ -79,36 +79,43 @@ async def unknown_schemes_are_refused(bench: Bench) -> None:
     _is(await bench.raised(request, "a gopher:// URL"), (UnsupportedProtocol,), "a gopher:// URL")
 
 
-@rules("RFC 9112 section 8, RFC 9113 section 5.4", needs=["faults"])
+@rules("RFC 9110 section 9.2.2, RFC 9112 section 8, RFC 9113 section 5.4", needs=["faults"])
 async def lost_heads_are_errors(bench: Bench) -> None:
-    """A connection that ends before the head, or within it, is a NetworkError or a ProtocolError; and not resent."""
-    for path in ("/drop/before", "/drop/head"):
-        request = bench.request("POST", path, content=b"once")
+    """A connection that ends before or within the head is a NetworkError or a ProtocolError; a POST is not resent."""
+    # The first connection is a new one, and the last one is one that was in use before.
+    for path in ("/drop/before", "/drop/head", "/drop/before"):
+        gate = bench.reference.gate()
+        request = bench.request("POST", path, gate=gate, content=b"once")
         error = await bench.raised(request, f"an answer cut short ({path})")
         _is(error, (NetworkError, ProtocolError), f"an answer cut short ({path})")
         _names_the_request(error, request, path)
         await bench.serves(f"an answer cut short ({path})")
+        bench.arrived_once(gate, f"a POST whose answer was lost ({path})")
 
 
-@rules("RFC 9112 section 8, RFC 9113 section 8.1", needs=["truncation"])
+@rules("RFC 9110 section 9.2.2, RFC 9112 section 8, RFC 9113 section 8.1", needs=["truncation"])
 async def truncated_bodies_are_errors(bench: Bench) -> None:
-    """A body that ends too early is never taken for a whole one: it is a NetworkError or a ProtocolError."""
+    """A body that ends too early is a NetworkError or a ProtocolError, never a whole one; a POST is not resent."""
     for path in ("/drop/body", "/drop/chunks"):
-        request = bench.request("GET", path)
+        gate = bench.reference.gate()
+        request = bench.request("POST", path, gate=gate, content=b"once")
         error = await bench.raised(request, f"a body cut short ({path})")
         _is(error, (NetworkError, ProtocolError), f"a body cut short ({path})")
         _names_the_request(error, request, path)
         await bench.serves(f"a body cut short ({path})")
+        bench.arrived_once(gate, f"a POST whose answer was cut short ({path})")
 
 
-@rules("RFC 9112 section 2.2, RFC 9113 section 5.4", needs=["faults"])
+@rules("RFC 9110 section 9.2.2, RFC 9112 section 2.2, RFC 9113 section 5.4", needs=["faults"])
 async def malformed_answers_are_protocol_errors(bench: Bench) -> None:
-    """An answer that is not HTTP is a RemoteProtocolError."""
-    request = bench.request("GET", "/garbage")
+    """An answer that is not HTTP is a RemoteProtocolError; a POST is not resent."""
+    gate = bench.reference.gate()
+    request = bench.request("POST", "/garbage", gate=gate, content=b"once")
     error = await bench.raised(request, "an answer that is not HTTP")
     _is(error, (RemoteProtocolError,), "an answer that is not HTTP")
     _names_the_request(error, request, "an answer that is not HTTP")
     await bench.serves("an answer that is not HTTP")
+    bench.arrived_once(gate, "a POST whose answer was not HTTP")
 
 
 @rules("RFC 9110 section 5.5", needs=["network"])
@@ -132,10 +139,10 @@ async def headers_cannot_break_out(bench: Bench) -> None:
 
 @rules('scallion: extensions["timeout"]["read"]', needs=["timeouts"])
 async def read_timeout_is_kept(bench: Bench) -> None:
-    """A server that does not answer, or stops half way, is a ReadTimeout after the limit."""
+    """A server that does not answer, or stops half way, is a ReadTimeout after the limit; a POST is not resent."""
     for path in ("/never", "/stall"):
         gate = bench.reference.gate()
-        request = bench.request("GET", path, gate=gate, timeout={"read": SHORT})
+        request = bench.request("POST", path, gate=gate, content=b"once", timeout={"read": SHORT})
         started = bench.runtime.clock()
         error = await bench.raised(request, f"a server that is silent ({path})")
         took = bench.runtime.clock() - started
@@ -144,6 +151,7 @@ async def read_timeout_is_kept(bench: Bench) -> None:
         holds(took >= SHORT / 2, f"the timeout of {SHORT} seconds passed after {took:.3f}")
         gate.open()
         await bench.serves(f"a read timeout ({path})")
+        bench.arrived_once(gate, f"a POST whose answer was waited for in vain ({path})")
 
 
 @rules('scallion: extensions["timeout"]["write"]', needs=["timeouts"])

@@ -1,4 +1,4 @@
-"""Rules on a transport's life: many requests at once, cancellation, closing, several event loops."""
+"""Rules on a transport's life: reuse, cancellation, closing, several event loops."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import anyio.lowlevel
 from scallion.pipeline.errors import RequestError
 from scallion.pipeline.request import Request
 
-from .bench import Bench, digest
+from .bench import Bench
 from .cancelling import cancelled_everywhere
 from .colours import aclosing_all, tasks
 from .protocol import pattern
@@ -22,22 +22,7 @@ __all__ = ["rules"]
 
 rules = Rules()
 
-AT_ONCE = 50
 ASYNC = ("asyncio", "trio")
-
-
-@rules("scallion: transports serve many threads or tasks at once")
-async def requests_at_once_are_not_mixed(bench: Bench) -> None:
-    """Fifty requests at once, in threads or tasks, each get their own answer."""
-
-    async def ask(number: int) -> None:
-        body = pattern(1000 + 700 * number, number)
-        response = await bench.open("POST", f"/echo?number={number}", content=body)
-        received = await bench.read(response)
-        same((len(body), digest(body)), (len(received), digest(received)), f"answer {number}")
-
-    await bench.together(*[lambda number=number: ask(number) for number in range(AT_ONCE)])
-    await bench.serves(f"{AT_ONCE} requests at once")
 
 
 @rules("RFC 9112 section 9.3, RFC 9113 section 9.1", needs=["reuse"])
@@ -48,21 +33,6 @@ async def connections_are_reused(bench: Bench) -> None:
     await bench.fetch("HEAD", "/size/10")
     await bench.fetch("POST", content=bench.iterator(b"one", b"two"))
     same(1, bench.reference.accepted, "connections for requests one after the other")
-
-
-@rules("scallion: no answer waits for another one", needs=["streaming"])
-async def slow_answers_hold_up_nobody(bench: Bench) -> None:
-    """While one response is left half read, others are served."""
-    gate = bench.reference.gate()
-    response = await bench.open(path="/steps", gate=gate)
-    pieces = bench.pieces(response)
-    first = await anext(pieces)
-    for _ in range(3):
-        same(100, len(await bench.fetch(path="/size/100")), "an answer beside the half-read one")
-    holds(not gate.late, "the others were served only when the first had ended")
-    gate.open()
-    rest = [piece async for piece in pieces]
-    same(b"onetwo", first + b"".join(rest), "the body that was left half read")
 
 
 @rules("scallion: cancellation passes, at every suspension", colours=ASYNC)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from . import transport_bodies, transport_faults, transport_life, transport_messages
+from . import (
+    transport_bodies,
+    transport_company,
+    transport_faults,
+    transport_life,
+    transport_messages,
+)
 from .bench import METHODS, Bench, Factory
 from .colours import COLOURS, Colour, drive
 from .reference import Reference
@@ -24,6 +30,7 @@ RULES: tuple[Rule, ...] = (
     *transport_messages.rules,
     *transport_bodies.rules,
     *transport_faults.rules,
+    *transport_company.rules,
     *transport_life.rules,
 )
 
