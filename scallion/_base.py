@@ -399,7 +399,9 @@ class BaseClient(Overridable):
         else:
             from ._merging import merge_query
 
-            target = merge_query(self._given_base, url, self.params.merge(params))
+            own_base = type(self).base_url is BaseClient.base_url
+            base = self._given_base if own_base else self.base_url
+            target = merge_query(base, url, self.params.merge(params))
             params = None
         return Request(
             method,

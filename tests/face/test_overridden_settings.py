@@ -50,6 +50,8 @@ def test_overridden_properties_are_what_requests_are_made_of(kind: Any) -> None:
     client = Own()
     request = client.build_request("GET", "item")
     assert "http://own.example/v1/item?page=1" == str(request.url)
+    merged = client.build_request("GET", "item", params={"a": 1}, params_mode="merge")
+    assert "http://own.example/v1/item?page=1&a=1" == str(merged.url)
     assert "Bearer t" == request.headers["Authorization"]
     assert "a=b" == request.headers["Cookie"]
     assert 0.5 == request.extensions["timeout"]["read"]
