@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from scallion.pipeline.auth import Auth, AuthFlow, SteppedFlow
-from scallion.pipeline.layer import Layer
+from scallion.pipeline.layer import Bound, Layer
 from scallion.pipeline.onion import Next
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
@@ -139,19 +139,22 @@ class Authentication(Layer):
         """The request extension for one request's own auth, or None for none; errors as `build_auth`."""
         return {_OPTION: build_auth(auth)}
 
-    def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]:
-        if not request.credentials_allowed:
-            # Not even those in the URL, which is another server's word.
-            return call_next(request)
-        auth: Any = request.extensions.get(_OPTION, self.auth)
-        if auth is None:
-            if not request.url.userinfo:
-                return call_next(request)
-            auth = BasicAuth(request.url.username, request.url.password)
-        if _goes_around(type(auth)):
-            answer: Awaitable[Response] = auth.around(request, call_next)
-            return answer
-        return _drive(auth, request, call_next)
+    def bind(self, send: Bound, call_next: Next) -> Bound:
+        def through(request: Request) -> Awaitable[Response]:
+            if not request.credentials_allowed:
+                # Not even those in the URL, which is another server's word.
+                return send(request)
+            auth: Any = request.extensions.get(_OPTION, self.auth)
+            if auth is None:
+                if not request.url.userinfo:
+                    return send(request)
+                auth = BasicAuth(request.url.username, request.url.password)
+            if _goes_around(type(auth)):
+                answer: Awaitable[Response] = auth.around(request, call_next)
+                return answer
+            return _drive(auth, request, call_next)
+
+        return through
 
     def __repr__(self) -> str:
         return f"Authentication({'' if self.auth is None else repr(self.auth)})"

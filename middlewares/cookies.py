@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scallion.pipeline.cookies import Cookies
-from scallion.pipeline.layer import Layer
+from scallion.pipeline.layer import Bound, Layer
 from scallion.pipeline.onion import Next
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
@@ -27,13 +27,18 @@ class CookiePersistence(Layer):
     def __init__(self, cookies: Cookies | None = None) -> None:
         self.cookies = Cookies() if cookies is None else cookies
 
-    async def __call__(self, request: Request, call_next: Next) -> Response:
-        if self.cookies and not request.headers.has(b"cookie"):
-            self.cookies.set_cookie_header(request)
-        response = await call_next(request)
-        if response.headers.has(b"set-cookie"):
-            self.cookies.extract_cookies(response)
-        return response
+    def bind(self, send: Bound, call_next: Next) -> Bound:  # noqa: ARG002  (it needs nothing else of it)
+        async def through(request: Request) -> Response:
+            cookies = self.cookies
+            # Without a jar there has been no cookie so far, and there is nothing to look for.
+            if cookies._jar is not None and not request.headers.has(b"cookie"):
+                cookies.set_cookie_header(request)
+            response = await send(request)
+            if response.headers.has(b"set-cookie"):
+                cookies.extract_cookies(response)
+            return response
+
+        return through
 
     def __repr__(self) -> str:
         return "CookiePersistence()"

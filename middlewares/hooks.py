@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from scallion.pipeline.layer import Layer
+from scallion.pipeline.layer import Bound, Layer
 from scallion.pipeline.onion import Next, name_of
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
@@ -49,10 +49,14 @@ class EventHooks(Layer):
         self.hooks["request"] = list(hooks.get("request", []))
         self.hooks["response"] = list(hooks.get("response", []))
 
-    def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]:
-        if self.hooks["request"] or self.hooks["response"]:
-            return self._send(request, call_next)
-        return call_next(request)
+    def bind(self, send: Bound, call_next: Next) -> Bound:
+        def through(request: Request) -> Awaitable[Response]:
+            hooks = self.hooks
+            if hooks["request"] or hooks["response"]:
+                return self._send(request, call_next)
+            return send(request)
+
+        return through
 
     async def _send(self, request: Request, call_next: Next) -> Response:
         blocking = call_next.runtime.blocking

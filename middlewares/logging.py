@@ -10,14 +10,18 @@ import sys
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scallion.pipeline.headers import Headers
-from scallion.pipeline.layer import Layer
+from scallion.pipeline.layer import Bound, Layer
 from scallion.pipeline.onion import Next
 from scallion.pipeline.redaction import SECRET_NAMES, redact_url, secret_names
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
+from scallion.pipeline.runtime import Runtime
+
+if TYPE_CHECKING:
+    from logging import Handler, Logger
 
 __all__ = ["Logging"]
 
@@ -34,11 +38,8 @@ _NEVER = frozenset({"authorization", "cookie", "proxy-authorization", "set-cooki
 class _Counter:
     """An observer that counts what a call needed besides its first request."""
 
-    __slots__ = ("attempts", "redirects")
-
-    def __init__(self) -> None:
-        self.attempts = 1
-        self.redirects = 0
+    attempts = 1
+    redirects = 0
 
     def __call__(self, event: str, fields: dict[str, Any]) -> None:  # noqa: ARG002
         if event == "retry":
@@ -71,9 +72,27 @@ class _Sink:
 
 
 class _StandardSink(_Sink):
-    """The standard library's logger "scallion", through structlog's rendering."""
+    """The standard library's logger "scallion", through structlog's rendering.
+
+    Nobody listens to a logger without a handler that does something, whatever its level is.
+    """
 
     __slots__ = ()
+
+    def __init__(self, logger: Logger) -> None:
+        from logging import NullHandler, root
+
+        enabled = logger.isEnabledFor
+        # A program that configured no logging would see warnings on its standard error.
+        silence: list[Handler] = [NullHandler()]
+        logger.addHandler(silence[0])
+
+        def listens(level: int) -> bool:
+            nobody = logger.handlers == silence and not (logger.propagate and root.handlers)
+            return not nobody and enabled(level)
+
+        self._logger = logger
+        self.listens = listens
 
     def write(self, level: int, fields: dict[str, Any]) -> None:
         logger = _rendered()
@@ -123,20 +142,25 @@ class Logging(Layer):
         if self.secrets is not SECRET_NAMES:
             object.__setattr__(self, "secrets", secret_names(self.secrets))
 
-    def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]:
-        sink = _sink() if self.logger is None else _Sink(self.logger)
-        if not sink.listens(_WARNING):
-            return call_next(request)
-        return self._send(request, call_next, sink)
+    def bind(self, send: Bound, call_next: Next) -> Bound:
+        given = None if self.logger is None else _Sink(self.logger)
 
-    async def _send(self, request: Request, call_next: Next, sink: _Sink) -> Response:
-        clock = call_next.runtime.clock
+        def through(request: Request) -> Awaitable[Response]:
+            sink = given or _sink()
+            if sink.listens(_WARNING):
+                return self._send(request, send, call_next.runtime, sink)
+            return send(request)
+
+        return through
+
+    async def _send(self, request: Request, send: Bound, runtime: Runtime, sink: _Sink) -> Response:
+        clock = runtime.clock
         started = clock()
         observers = request.observers
         counter = _Counter()
         request.observers = (*observers, counter)
         try:
-            response = await call_next(request)
+            response = await send(request)
         except BaseException as error:
             # A cancellation is the caller's doing and no cause for alarm.
             level = _WARNING if isinstance(error, Exception) else _INFO
@@ -224,10 +248,7 @@ def _sink() -> _Sink:
 def _standard() -> _Sink:
     import logging
 
-    logger = logging.getLogger("scallion")
-    # A program that configured no logging would see warnings on its standard error.
-    logger.addHandler(logging.NullHandler())
-    return _StandardSink(logger)
+    return _StandardSink(logging.getLogger("scallion"))
 
 
 @cache

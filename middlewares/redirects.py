@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -13,7 +13,7 @@ from scallion.pipeline.errors import (
     TooManyRedirects,
 )
 from scallion.pipeline.headers import Headers
-from scallion.pipeline.layer import Layer
+from scallion.pipeline.layer import Bound, Layer
 from scallion.pipeline.onion import Next
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from scallion.pipeline.cookies import Cookies
 
 __all__ = ["RedirectOption", "Redirects", "next_request", "redirect_headers"]
+
+_OPTION = "scallion.Redirects"
 
 SENSITIVE = frozenset({"authorization", "proxy-authorization"})
 """Headers that another origin must not see. `Cookie` is always made anew."""
@@ -70,7 +72,7 @@ class Redirects(Layer):
         StreamConsumed: the body must be sent again (307, 308) and cannot be.
     """
 
-    option: ClassVar[str | None] = "scallion.Redirects"
+    option: ClassVar[str | None] = _OPTION
 
     def __init__(
         self,
@@ -90,18 +92,23 @@ class Redirects(Layer):
     @staticmethod
     def option_for(*, follow: bool | None = None, limit: int | None = None) -> dict[str, Any]:
         """The entry for `extensions=` that speaks to this layer for one request."""
-        return {"scallion.Redirects": RedirectOption(follow, limit)}
+        return {_OPTION: RedirectOption(follow, limit)}
 
-    def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]:
-        return self._send(request, call_next)
-
-    async def _send(self, request: Request, call_next: Next) -> Response:
-        option = request.extensions.get("scallion.Redirects") or _NOTHING
-        if type(option) is not RedirectOption:
-            raise TypeError(f"Expected Redirects.option_for(...), not {option!r}")
-        response = await call_next(request)
-        if not 300 <= response.status_code < 400 or not response.has_redirect_location:
+    def bind(self, send: Bound, call_next: Next) -> Bound:
+        async def through(request: Request) -> Response:
+            option = request.extensions.get(_OPTION) or _NOTHING
+            if type(option) is not RedirectOption:
+                raise TypeError(f"Expected Redirects.option_for(...), not {option!r}")
+            response = await send(request)
+            if 300 <= response.status_code < 400 and response.has_redirect_location:
+                return await self._redirect(request, response, call_next, option)
             return response
+
+        return through
+
+    async def _redirect(
+        self, request: Request, response: Response, call_next: Next, option: RedirectOption
+    ) -> Response:
         follow = self.follow if option.follow is None else option.follow
         if not follow:
             try:

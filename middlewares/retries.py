@@ -25,10 +25,11 @@ from scallion.pipeline.errors import (
     TotalTimeout,
     UnsupportedProtocol,
 )
-from scallion.pipeline.layer import Layer
+from scallion.pipeline.layer import Bound, Layer
 from scallion.pipeline.onion import Next
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
+from scallion.pipeline.runtime import Runtime
 
 from .retry_after import retry_after
 from .retry_state import ATTEMPT_KEY, Attempt, FullJitter, RetryState, attempt_of
@@ -145,23 +146,31 @@ class Retries(Layer):
         """
         return {_OPTION: RetriesOption(attempts, idempotent, enabled)}
 
-    def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]:
-        attempts = self.attempts
-        option = request.extensions.get(_OPTION)
-        if option is not None:
-            if not isinstance(option, RetriesOption):
-                raise TypeError(f"Expected Retries.option_for(...), not {option!r}")
-            attempts = option.attempts or attempts
-            if not option.enabled:
-                return call_next(request)
-        if attempts == 1:
-            return call_next(request)
-        return self._send(request, call_next, attempts, option)
+    def bind(self, send: Bound, call_next: Next) -> Bound:
+        def through(request: Request) -> Awaitable[Response]:
+            attempts = self.attempts
+            option = request.extensions.get(_OPTION)
+            if option is not None:
+                if not isinstance(option, RetriesOption):
+                    raise TypeError(f"Expected Retries.option_for(...), not {option!r}")
+                attempts = option.attempts or attempts
+                if not option.enabled:
+                    return send(request)
+            if attempts == 1:
+                return send(request)
+            return self._send(request, send, call_next.runtime, attempts, option)
+
+        return through
 
     async def _send(
-        self, request: Request, call_next: Next, attempts: int | None, option: RetriesOption | None
+        self,
+        request: Request,
+        send: Bound,
+        runtime: Runtime,
+        attempts: int | None,
+        option: RetriesOption | None,
     ) -> Response:
-        clock = call_next.runtime.clock
+        clock = runtime.clock
         started = clock()
         state: RetryState | None = None
         extensions = request.extensions
@@ -172,7 +181,7 @@ class Retries(Layer):
         try:
             while True:
                 try:
-                    response = await call_next(request)
+                    response = await send(request)
                 except Exception as error:
                     state = state or RetryState(self, request, started)
                     state.end(error, clock())
@@ -180,7 +189,12 @@ class Retries(Layer):
                         _annotate(error, state)
                         raise
                 else:
-                    if self._succeeded(response, state):
+                    if (
+                        state is None
+                        and self.retry is None
+                        and response.status_code not in self.statuses
+                    ):
+                        # Nothing needs to be decided or told.
                         return response
                     state = state or RetryState(self, request, started)
                     state.end(response, clock())
@@ -192,16 +206,12 @@ class Retries(Layer):
                 wait, reason = state.upcoming_sleep, state.what()
                 state.waiting()
                 request.note("retry", attempt=state.attempt_number, wait=wait, reason=reason)
-                await call_next.runtime.sleep(wait)
+                await runtime.sleep(wait)
                 # A dict of its own: requests may share theirs.
                 request.extensions = {**extensions, ATTEMPT_KEY: state.attempt_number}
         finally:
             if state is not None:
                 request.extensions = extensions
-
-    def _succeeded(self, response: Response, state: RetryState | None) -> bool:
-        """Whether nothing needs to be decided or told."""
-        return state is None and self.retry is None and response.status_code not in self.statuses
 
     def _again(self, state: RetryState, attempts: int | None, option: RetriesOption | None) -> bool:
         """Whether to try again, after `state.upcoming_sleep`. Pure, but for that and the observers."""

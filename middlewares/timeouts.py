@@ -12,11 +12,12 @@ from math import inf
 from typing import Any, ClassVar
 
 from scallion.pipeline.errors import AttemptTimeout, TotalTimeout
-from scallion.pipeline.layer import Layer
+from scallion.pipeline.layer import Bound, Layer
 from scallion.pipeline.onion import Next
 from scallion.pipeline.redaction import redact_value
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
+from scallion.pipeline.runtime import Runtime
 
 __all__ = ["AttemptTimeouts", "AttemptTimeoutsOption", "Deadlines", "DeadlinesOption"]
 
@@ -67,10 +68,7 @@ class _CallDeadline(float):
 class _Progress:
     """An observer that remembers what was under way."""
 
-    __slots__ = ("last",)
-
-    def __init__(self) -> None:
-        self.last = ""
+    last = ""
 
     def __call__(self, event: str, fields: dict[str, Any]) -> None:
         details = ", ".join(f"{name}={redact_value(value)}" for name, value in fields.items())
@@ -118,14 +116,17 @@ class Deadlines(Layer):
         """
         return {_TOTAL: DeadlinesOption(total)}
 
-    def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]:
-        outer = request.deadline
-        while isinstance(outer, _CallDeadline) and outer.is_over:
-            request.deadline = outer = outer.outer
-        total = self._total(request)
-        if total is None and outer is None:
-            return call_next(request)
-        return self._send(request, call_next, total, outer)
+    def bind(self, send: Bound, call_next: Next) -> Bound:
+        def through(request: Request) -> Awaitable[Response]:
+            outer = request.deadline
+            while isinstance(outer, _CallDeadline) and outer.is_over:
+                request.deadline = outer = outer.outer
+            total = self._total(request)
+            if total is None and outer is None:
+                return send(request)
+            return self._send(request, send, call_next.runtime, total, outer)
+
+        return through
 
     def _total(self, request: Request) -> float | None:
         # Cases: the option; a total in the timeout; a timeout without any limit; one without a total.
@@ -139,17 +140,22 @@ class Deadlines(Layer):
         if not timeout:
             return self.total
         total: float | None = timeout.get("total")
-        if total is None and any(limit is not None for limit in timeout.values()):
-            return self.total
+        if total is None and self.total is not None:
+            return self.total if any(limit is not None for limit in timeout.values()) else None
         return total
 
     async def _send(
-        self, request: Request, call_next: Next, total: float | None, outer: float | None
+        self,
+        request: Request,
+        send: Bound,
+        runtime: Runtime,
+        total: float | None,
+        outer: float | None,
     ) -> Response:
-        runtime = call_next.runtime
-        deadline, total = _earliest(outer, runtime.clock(), total)
+        now = runtime.clock()
+        deadline, total = _earliest(outer, now, total)
         request.deadline = deadline
-        if runtime.clock() >= deadline:
+        if now >= deadline:
             deadline.is_over = True
             raise TotalTimeout(
                 "The call's deadline had passed before the request could be sent", request=request
@@ -159,8 +165,8 @@ class Deadlines(Layer):
         request.observers = (*observers, progress)
         try:
             if runtime.blocking:
-                return await call_next(request)
-            return await runtime.bounded(call_next(request), deadline)
+                return await send(request)
+            return await runtime.bounded(send(request), deadline)
         except (TimeoutError, TotalTimeout) as error:
             if runtime.clock() < deadline - _EARLY:
                 raise
@@ -215,31 +221,34 @@ class AttemptTimeouts(Layer):
         """
         return {_ATTEMPT: AttemptTimeoutsOption(seconds)}
 
-    def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]:
-        seconds = self.seconds
-        option = request.extensions.get(_ATTEMPT)
-        if option is not None:
-            if not isinstance(option, AttemptTimeoutsOption):
-                raise TypeError(f"Expected AttemptTimeouts.option_for(...), not {option!r}")
-            seconds = option.seconds
-        if seconds is None:
-            return call_next(request)
-        deadline = call_next.runtime.clock() + seconds
-        outer = request.deadline
-        if outer is not None and outer <= deadline:
-            return call_next(request)
-        return self._send(request, call_next, seconds, deadline)
+    def bind(self, send: Bound, call_next: Next) -> Bound:
+        def through(request: Request) -> Awaitable[Response]:
+            seconds = self.seconds
+            option = request.extensions.get(_ATTEMPT)
+            if option is not None:
+                if not isinstance(option, AttemptTimeoutsOption):
+                    raise TypeError(f"Expected AttemptTimeouts.option_for(...), not {option!r}")
+                seconds = option.seconds
+            if seconds is None:
+                return send(request)
+            runtime = call_next.runtime
+            deadline = runtime.clock() + seconds
+            outer = request.deadline
+            if outer is not None and outer <= deadline:
+                return send(request)
+            return self._send(request, send, runtime, seconds, deadline)
+
+        return through
 
     async def _send(
-        self, request: Request, call_next: Next, seconds: float, deadline: float
+        self, request: Request, send: Bound, runtime: Runtime, seconds: float, deadline: float
     ) -> Response:
-        runtime = call_next.runtime
         outer = request.deadline
         request.deadline = deadline
         try:
             if runtime.blocking:
-                return await call_next(request)
-            return await runtime.bounded(call_next(request), deadline)
+                return await send(request)
+            return await runtime.bounded(send(request), deadline)
         except (TimeoutError, TotalTimeout) as error:
             # Cases: somebody else's timeout; the call's own deadline, meanwhile; this attempt's.
             now = runtime.clock()

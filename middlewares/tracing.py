@@ -6,12 +6,13 @@ opentelemetry is imported at the first request; until a tracer provider is set, 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Container
+import os
+from collections.abc import Awaitable, Callable, Collection, Container
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from scallion.pipeline.layer import Layer
+from scallion.pipeline.layer import Bound, Layer
 from scallion.pipeline.onion import Next
 from scallion.pipeline.redaction import SECRET_NAMES, redact_url, redact_value, secret_names
 from scallion.pipeline.request import Request
@@ -89,24 +90,36 @@ class _Tracing(Layer):
         """
         return {_OPTION: TracingOption(template, enabled)}
 
-    def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]:
-        # Cases: not this request; spans are recorded; they are not, and the context is passed on.
-        option = request.extensions.get(_OPTION)
-        if option is not None:
-            if not isinstance(option, TracingOption):
-                raise TypeError(f"Expected Tracing.option_for(...), not {option!r}")
-            if not option.enabled:
-                return call_next(request)
-        tracer = self._tracer[0] if self._tracer else self._look_for_tracer()
-        if tracer is not None:
-            return self._observe(tracer, request, call_next)
-        if self._per_attempt:
-            _pass_on(request)
-        return call_next(request)
+    def bind(self, send: Bound, call_next: Next) -> Bound:
+        known, per_attempt = self._tracer, self._per_attempt
+
+        def through(request: Request) -> Awaitable[Response]:
+            # Cases: not this request; spans are recorded; they are not, and the context is passed on.
+            option = request.extensions.get(_OPTION)
+            if option is not None:
+                if not isinstance(option, TracingOption):
+                    raise TypeError(f"Expected Tracing.option_for(...), not {option!r}")
+                if not option.enabled:
+                    return send(request)
+            tracer = known[0] if known else self._look_for_tracer()
+            if tracer is not None:
+                return self._observe(tracer, request, call_next)
+            if per_attempt and _context()():
+                _pass_on(request)
+            return send(request)
+
+        return through
 
     def _look_for_tracer(self) -> Tracer | None:
         """What makes spans, or None as long as nothing would record them."""
         trace = _trace()
+        if (
+            self.tracer_provider is None
+            and getattr(trace, "_TRACER_PROVIDER", trace) is None
+            and not _provider_is_named()
+        ):
+            # None has been set. The function below needs a microsecond to say that: it asks the environment each time.
+            return None
         provider = self.tracer_provider or trace.get_tracer_provider()
         # Cases: none has been set so far; one that will never record; a real one, which stays.
         if isinstance(provider, (trace.ProxyTracerProvider, trace.NoOpTracerProvider)):
@@ -241,6 +254,20 @@ def _trace() -> Any:
     from opentelemetry import trace
 
     return trace
+
+
+@cache
+def _context() -> Callable[[], Any]:
+    """What gives the current context, which is empty as long as nobody traces."""
+    from opentelemetry.context import get_current
+
+    return get_current
+
+
+@cache
+def _provider_is_named() -> bool:
+    """Whether OpenTelemetry finds its provider by itself, when it is first asked for it."""
+    return "OTEL_PYTHON_TRACER_PROVIDER" in os.environ
 
 
 def _pass_on(request: Request) -> None:

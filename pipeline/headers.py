@@ -45,15 +45,19 @@ class Headers(MutableMapping[str, str]):
 
     # `_list` is the truth. `_index` maps lower-case names, in the order of their first fields, to joined
     # values; it is None until the first lookup, and from then on kept in step with the list.
-    __slots__ = ("__weakref__", "_encoding", "_index", "_list")
+    # What a parser gives as a block has no list until it is asked for (`_made` is None); `_folded` is the block in lower
+    # case, and answers in the list's stead whether there is a field, as long as there is no index.
+    __slots__ = ("__weakref__", "_block", "_encoding", "_folded", "_index", "_made")
 
-    _list: list[tuple[bytes, bytes]]
+    _made: list[tuple[bytes, bytes]] | None
     _index: dict[bytes, bytes] | None
     _encoding: str | None
+    _block: bytes
+    _folded: bytes | None
 
     def __init__(self, headers: HeaderTypes | None = None, encoding: str | None = None) -> None:
-        self._list = [] if headers is None else _pairs(headers, encoding or "ascii")
-        self._index = None
+        self._made = [] if headers is None else _pairs(headers, encoding or "ascii")
+        self._index = self._folded = None
         self._encoding = encoding
 
     # For the inside of the house: bytes in, bytes out, nothing decoded.
@@ -65,20 +69,49 @@ class Headers(MutableMapping[str, str]):
         The list belongs to the new object: the caller must not touch it any more.
         """
         self = cls.__new__(cls)
-        self._list = raw
-        self._index = None
-        self._encoding = None
+        self._made = raw
+        self._index = self._encoding = self._folded = None
         return self
+
+    @classmethod
+    def from_block(cls, block: bytes, folded: bytes) -> Headers:
+        """Wrap what a parser has seen to be fields, one `name: value` a line, without looking at it now.
+
+        Args:
+            block: A line break, and the lines, each with its own.
+            folded: The same in lower case.
+        """
+        self = cls.__new__(cls)
+        self._block = block
+        self._folded = folded
+        self._made = self._index = self._encoding = None
+        return self
+
+    @property
+    def _list(self) -> list[tuple[bytes, bytes]]:
+        made = self._made
+        if made is None:
+            lines = self._block[2:-2].split(b"\r\n") if len(self._block) > 2 else []
+            made = self._made = [line.partition(b": ")[::2] for line in lines]
+        return made
 
     def get_raw(self, lower_name: bytes) -> bytes | None:
         """The value, or the values joined with b", ", of a name that is given in lower case."""
         index = self._index
-        return (self._indexed() if index is None else index).get(lower_name)
+        if index is None:
+            if self._folded is not None and b"\r\n%s: " % lower_name not in self._folded:
+                return None
+            index = self._indexed()
+        return index.get(lower_name)
 
     def has(self, lower_name: bytes) -> bool:
         """Whether there is a field of this name, which is given in lower case."""
         index = self._index
-        return lower_name in (self._indexed() if index is None else index)
+        if index is None:
+            if self._folded is not None:
+                return b"\r\n%s: " % lower_name in self._folded
+            index = self._indexed()
+        return lower_name in index
 
     def _indexed(self) -> dict[bytes, bytes]:
         index = self._index
@@ -144,7 +177,8 @@ class Headers(MutableMapping[str, str]):
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
         """The fields as they go over the wire, in a list of their own."""
-        return self._list[:]
+        made = self._made
+        return (self._list if made is None else made)[:]
 
     def multi_items(self) -> list[tuple[str, str]]:
         """One pair for each field, with the name in lower case."""
@@ -267,7 +301,7 @@ class Headers(MutableMapping[str, str]):
         index = self._indexed()
         if lower not in index:
             raise KeyError(key)
-        self._list = [field for field in self._list if field[0].lower() != lower]
+        self._made = [field for field in self._list if field[0].lower() != lower]
         del index[lower]
 
     def update(self, headers: HeaderTypes | None = None) -> None:  # type: ignore[override]
@@ -278,7 +312,7 @@ class Headers(MutableMapping[str, str]):
         if not mine.keys().isdisjoint(theirs):
             kept = [field for field in kept if field[0].lower() not in theirs]
             mine = {name: value for name, value in mine.items() if name not in theirs}
-        self._list = kept + new._list
+        self._made = kept + new._list
         self._index = mine | theirs
 
     def copy(self) -> Headers:

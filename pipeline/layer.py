@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from .errors import UnknownOption
 
-__all__ = ["Layer", "check_options"]
+if TYPE_CHECKING:
+    from .onion import Next
+    from .request import Request
+    from .response import Response
+
+__all__ = ["Bound", "Layer", "check_options"]
+
+Bound: TypeAlias = Callable[["Request"], Awaitable["Response"]]
+"""What sends a request through a layer and all that lies further in."""
 
 # What httpx's transports read from `request.extensions`, and ours as well.
 TRANSPORT_OPTIONS = frozenset({"timeout", "trace", "sni_hostname", "target", "middlewares"})
@@ -18,6 +26,9 @@ _PREFIX = "scallion."
 class Layer:
     """Base of the built-in layers; a layer of your own needs none.
 
+    A built-in layer has no `__call__` of its own but a `bind`, which a client asks once: a request that the layer does not
+    concern then costs one call and one test. (A subclass that has a `__call__` is called.)
+
     Attributes:
         option: The key in `request.extensions` under which one request speaks to this layer, made by
             the layer's typed helper (`Retries.option_for(attempts=1)`, say); None if it reads none.
@@ -25,6 +36,18 @@ class Layer:
 
     colourless: ClassVar[bool] = True
     option: ClassVar[str | None] = None
+
+    def __call__(self, request: Request, call_next: Next) -> Awaitable[Response]:
+        return self.bind(call_next, call_next)(request)
+
+    def bind(self, send: Bound, call_next: Next) -> Bound:
+        """What sends a request through this layer.
+
+        Args:
+            send: What lies further in. It is what `call_next` calls, so that a request may be spared that one.
+            call_next: The same with its runtime, for requests that have to do with this layer.
+        """
+        raise NotImplementedError
 
 
 def check_options(extensions: Mapping[Any, Any], installed: frozenset[str]) -> None:

@@ -12,9 +12,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
+from types import CoroutineType
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from .errors import MiddlewareError
+from .layer import Layer
 from .request import Request
 from .response import Response
 from .runtime import Event, Runtime, run
@@ -83,7 +85,11 @@ class SyncNext:
         self.runtime = SyncRuntime(runtime)
 
     def __call__(self, request: Request) -> Response:
-        return run(_await(self._send(request)))
+        work: Any = self._send(request)
+        if type(work) is not CoroutineType:
+            work = _await(work)
+        response: Response = run(work)
+        return response
 
 
 class Middleware(Protocol):
@@ -153,20 +159,28 @@ def check_middleware(middleware: object) -> None:
 
 def _layer(middleware: Any, send: Send, runtime: Runtime, *, strict: bool) -> Send:
     # Cases: one of ours, trusted to return a response; a coroutine function; a stranger's layer without
-    # colour; a plain function.
+    # colour, which may be a subclass of one of ours; a plain function.
     check_middleware(middleware)
     colourless = getattr(type(middleware), "colourless", False)
+    call_next = Next(send, runtime)
+    if colourless and not strict and type(middleware).__module__.partition(".")[0] == "scallion":
+        return _bound(middleware, call_next)
     asynchronous = _is_async(middleware)
     if strict:
         return _strict(middleware, send, runtime, plain=not colourless and not asynchronous)
-    call_next = Next(send, runtime)
-    if colourless and type(middleware).__module__.partition(".")[0] == "scallion":
-        return lambda request: middleware(request, call_next)
     if asynchronous:
         return _checked(middleware, call_next)
     if colourless:
-        return _passed_on(middleware, call_next)
-    return _checked(_from_plain(middleware, runtime), call_next)
+        return _passed_on(middleware, _bound(middleware, call_next))
+    return _plain(middleware, send, runtime)
+
+
+def _bound(middleware: Any, call_next: Next) -> Callable[[Request], Any]:
+    """What sends through a layer without colour: made by itself, unless it has a `__call__` of its own."""
+    if type(middleware).__call__ is Layer.__call__:
+        bound: Callable[[Request], Any] = middleware.bind(call_next._send, call_next)
+        return bound
+    return lambda request: middleware(request, call_next)
 
 
 def _is_async(middleware: Any) -> bool:
@@ -177,20 +191,27 @@ def _is_async(middleware: Any) -> bool:
     )
 
 
-def _from_plain(middleware: Any, runtime: Runtime) -> Middleware:
+def _check_colour(middleware: object, runtime: Runtime) -> None:
     if not runtime.blocking:
         raise TypeError(
             f"{name_of(middleware)} is a plain function, which would block the event loop: "
             "write `async def` for an AsyncClient (it then serves a Client too)"
         )
 
-    async def adapted(request: Request, call_next: Next) -> Response:
-        following = SyncNext(call_next._send, call_next.runtime)
-        response: Response = middleware(request, following)
+
+def _plain(middleware: Any, send: Send, runtime: Runtime) -> Send:
+    _check_colour(middleware, runtime)
+    call_next = SyncNext(send, runtime)
+
+    async def plain_send(request: Request) -> Response:
+        response = middleware(request, call_next)
+        if not isinstance(response, Response):
+            raise _no_response(middleware, response)
+        if not isinstance(response.stream, AsyncByteStream):
+            _let_await(response)
         return response
 
-    adapted.__name__ = name_of(middleware)
-    return adapted
+    return plain_send
 
 
 async def _await(awaitable: Awaitable[T]) -> T:
@@ -214,13 +235,13 @@ def _checked(middleware: Middleware, call_next: Next) -> Send:
 def _let_await(response: Response) -> None:
     """A layer under a `Client` made this response itself; those outside of it await its body."""
     stream = response.stream
-    if isinstance(stream, SyncByteStream) and not isinstance(stream, AsyncByteStream):
+    if not isinstance(stream, AsyncByteStream) and isinstance(stream, SyncByteStream):
         response.stream = Unsuspended(stream)
 
 
-def _passed_on(middleware: Any, call_next: Next) -> Send:
+def _passed_on(middleware: object, through: Callable[[Request], Any]) -> Send:
     def send(request: Request) -> Any:
-        awaitable = middleware(request, call_next)
+        awaitable = through(request)
         if not hasattr(awaitable, "__await__"):
             raise MiddlewareError(
                 f"{name_of(middleware)} is colourless, and returned {awaitable!r} instead of something to await: "
@@ -284,7 +305,8 @@ class _StrictRuntime:
 
 
 def _strict(middleware: Any, send: Send, runtime: Runtime, *, plain: bool) -> Send:
-    adapted = _from_plain(middleware, runtime) if plain else middleware
+    if plain:
+        _check_colour(middleware, runtime)
 
     async def strict_send(request: Request) -> Response:
         ledger = _Ledger(name_of(middleware))
@@ -295,9 +317,12 @@ def _strict(middleware: Any, send: Send, runtime: Runtime, *, plain: bool) -> Se
             ledger.received.append(response)
             return response
 
-        call_next = Next(recording, _StrictRuntime(runtime, ledger))
+        watched = _StrictRuntime(runtime, ledger)
         try:
-            response = await adapted(request, call_next)
+            if plain:
+                response = middleware(request, SyncNext(recording, watched))
+            else:
+                response = await middleware(request, Next(recording, watched))
         except MiddlewareError:
             raise
         except Exception as error:

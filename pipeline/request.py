@@ -118,6 +118,20 @@ class Request:
         if isinstance(self.stream, ByteStream):
             self._content = b"".join(self.stream)
 
+    @classmethod
+    def bodiless(
+        cls, method: str, url: URL, headers: Headers, extensions: dict[str, Any]
+    ) -> Request:
+        """A request of parts that are its own from now on: nothing is checked, copied or added."""
+        self = cls.__new__(cls)
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.extensions = extensions
+        self.stream = EMPTY
+        self._content = b""
+        return self
+
     @property
     def content(self) -> bytes:
         """The body.

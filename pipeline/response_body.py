@@ -11,7 +11,8 @@ of both loops:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from .decoding import decoders
@@ -22,6 +23,7 @@ from .streams import AsyncByteStream, ByteStream, SyncByteStream
 from .text import Chunker, LineDecoder, TextDecoder
 
 if TYPE_CHECKING:
+    from .keeping import Kept
     from .request import Request
 
 __all__ = ["ResponseBody"]
@@ -78,14 +80,32 @@ class ResponseBody:
         """
         content = self._at_hand()
         if content is None:
-            content = self._content = b"".join(self.iter_bytes())
+            from .keeping import Kept  # most bodies come with their head
+
+            kept = Kept()
+            gather = self._gatherer("gather")
+            if gather is None:
+                for piece in self.iter_bytes():
+                    kept.add(piece)
+            else:
+                self._gather(gather, kept)
+            content = self._content = kept.content()
         return content
 
     async def aread(self) -> bytes:
         """The same, for async clients."""
         content = self._at_hand()
         if content is None:
-            content = self._content = b"".join([piece async for piece in self.aiter_bytes()])
+            from .keeping import Kept
+
+            kept = Kept()
+            gather = self._gatherer("agather")
+            if gather is None:
+                async for piece in self.aiter_bytes():
+                    kept.add(piece)
+            else:
+                await self._agather(gather, kept)
+            content = self._content = kept.content()
         return content
 
     def _at_hand(self) -> bytes | None:
@@ -106,6 +126,58 @@ class ResponseBody:
         self._num_bytes_downloaded = len(content)
         self.is_stream_consumed = self.is_closed = True
         return content
+
+    # A stream may know how to receive all of itself at less expense than in pieces.
+
+    def _gatherer(self, name: str) -> Callable[[Kept], Any] | None:
+        """What receives the whole stream; None where it comes in pieces, or is coded."""
+        gather: Callable[[Kept], Any] | None = getattr(self.stream, name, None)
+        if gather is None or self.headers.get_raw(b"content-encoding") is not None:
+            return None
+        return gather
+
+    def _gather(self, gather: Callable[[Kept], Any], kept: Kept) -> None:
+        self._check_streamable()
+        try:
+            self.is_stream_consumed = True
+            try:
+                gather(kept)
+            finally:
+                self._num_bytes_downloaded = kept.size
+            self.close()
+        except BaseException as exc:
+            self._fail(exc)
+            raise
+
+    async def _agather(self, gather: Callable[[Kept], Any], kept: Kept) -> None:
+        self._check_streamable()
+        try:
+            self.is_stream_consumed = True
+            try:
+                await gather(kept)
+            finally:
+                self._num_bytes_downloaded = kept.size
+            await self.aclose()
+        except BaseException as exc:
+            await self._afail(exc, self.aclose)
+            raise
+
+    def _fail(self, error: BaseException) -> None:
+        self._name_request(error)
+        try:
+            self.close()
+        except Exception as failed:  # noqa: BLE001  # the first error is the one that matters
+            error.add_note(f"Closing the response failed too: {failed!r}")
+
+    async def _afail(self, error: BaseException, close: Callable[[], Awaitable[None]]) -> None:
+        self._name_request(error)
+        # Cancellation is no error of the stream's, and while it lasts nothing else can be awaited.
+        if not isinstance(error, Exception):
+            return
+        try:
+            await close()
+        except Exception as failed:  # noqa: BLE001  # the first error is the one that matters
+            error.add_note(f"Closing the response failed too: {failed!r}")
 
     def iter_raw(self, chunk_size: int | None = None) -> Iterator[bytes]:
         """The body as it comes over the wire, in pieces of `chunk_size` bytes; None for pieces as they come."""
@@ -166,11 +238,7 @@ class ResponseBody:
             self.close()
             yield from chain.finish()
         except BaseException as exc:
-            self._name_request(exc)
-            try:
-                self.close()
-            except Exception as failed:  # noqa: BLE001  # the first error is the one that matters
-                exc.add_note(f"Closing the response failed too: {failed!r}")
+            self._fail(exc)
             raise
 
     def _whole(self, form: _Form) -> bytes | None:
@@ -306,15 +374,8 @@ class _AsyncIteration(AsyncIterator[Any]):
             self._ready = self._chain.feed(raw)
 
     async def _abandon(self, error: BaseException) -> None:
-        self._response._name_request(error)
         source = self._stop()
-        # Cancellation is no error of the stream's, and while it lasts nothing else can be awaited.
-        if not isinstance(error, Exception):
-            return
-        try:
-            await self._close(source)
-        except Exception as failed:  # noqa: BLE001  # the first error is the one that matters
-            error.add_note(f"Closing the response failed too: {failed!r}")
+        await self._response._afail(error, partial(self._close, source))
 
     async def aclose(self) -> None:
         """Stop early, and close the response if this was streaming it."""

@@ -323,7 +323,8 @@ class URL:
         return isinstance(other, (URL, str)) and str(self) == str(URL(other))
 
     def __hash__(self) -> int:
-        return hash(self._text or str(self))
+        text = self._text
+        return hash(str(self) if text is None else text)
 
     def __str__(self) -> str:
         text = self._text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, overload
 
 from scallion.middlewares.auth import build_auth
 from scallion.middlewares.cookies import CookiePersistence
@@ -65,8 +65,12 @@ if TYPE_CHECKING:
 __all__ = ["BaseClient", "ClientState"]
 
 T = TypeVar("T")
+RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
 USER_AGENT = f"python-scallion/{__version__}"
+
+# Methods whose requests, without a body, say nothing about it.
+_BODILESS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS"})
 
 # The options that arguments of a call stand for.
 _ARGUMENTS = frozenset({"scallion.Authentication", "scallion.Deadlines", "scallion.Redirects"})
@@ -174,9 +178,18 @@ class BaseClient(Overridable):
             self._mounts.update(patterns(mounts))
         self._mounts = dict(sorted(self._mounts.items()))
         self._routing = Routing()
+        kind = type(self)
+        # Whether no subclass has its own way of putting a request together; and the last headers that were.
+        self._merges_plainly = (
+            kind._merge_url is BaseClient._merge_url
+            and kind._merge_headers is BaseClient._merge_headers
+            and kind._merge_cookies is BaseClient._merge_cookies
+        )
+        self._prepared: tuple[RawHeaders, bytes, RawHeaders] = ([], b"", [])
         self._innermost = self._seam()
         self._onion = self._pipeline.compose(self._innermost, runtime)
         self._options = self._pipeline.options
+        self._takes_arguments = self._options >= _ARGUMENTS
 
     # What the two colours add
 
@@ -382,6 +395,20 @@ class BaseClient(Overridable):
         """
         limits = self.timeout if isinstance(timeout, UseClientDefault) else Timeout(timeout)
         options: dict[str, Any] = {"timeout": limits.as_dict()}
+        if (
+            method in _BODILESS
+            and headers is None
+            and params is None
+            and content is None
+            and data is None
+            and files is None
+            and json is None
+            and not (extensions or cookies)
+            and self._merges_plainly
+        ):
+            request = self._plain_request(method, url, options)
+            if request is not None:
+                return request
         if extensions:
             options.update(extensions)
             if "timeout" in extensions:
@@ -416,6 +443,21 @@ class BaseClient(Overridable):
             extensions=options,
         )
 
+    def _plain_request(self, method: str, url: URLTypes, options: dict[str, Any]) -> Request | None:
+        """A request for which the caller has nothing to add to the client's settings; None if these are not plain."""
+        own = self.headers
+        if self.params or self.cookies or own._encoding is not None:
+            return None
+        target = merge_base(self.base_url, url)
+        host = target.host_header
+        source, prepared_host, fields = self._prepared
+        if host != prepared_host or own._made != source:
+            if not host or own.has(b"host"):
+                return None
+            source, fields = own.raw, [(b"Host", host), *own.raw]
+            self._prepared = source, host, fields
+        return Request.bodiless(method, target, Headers.from_raw(fields[:]), options)
+
     def _merge_url(self, url: URLTypes) -> URL:
         return merge_base(self.base_url, url)
 
@@ -447,17 +489,30 @@ class BaseClient(Overridable):
             RuntimeError: the client is closed.
             UnknownOption: an option that no layer reads.
         """
-        if self._state is ClientState.CLOSED:
-            raise RuntimeError(
-                "Cannot send a request, as the client has been closed: make a new client"
-            )
-        self._state = ClientState.OPENED
+        if self._state is not ClientState.OPENED:
+            if self._state is ClientState.CLOSED:
+                raise RuntimeError(
+                    "Cannot send a request, as the client has been closed: make a new client"
+                )
+            self._state = ClientState.OPENED
         try:
             extensions = request.extensions
         except AttributeError:
             raise TypeError(
                 f"send() takes a Request, not {type(request).__name__}: make one with build_request()"
             ) from None
+        # Cases: nothing is said that the layers do not know themselves; anything else.
+        if (
+            auth is USE_CLIENT_DEFAULT
+            and follow_redirects is USE_CLIENT_DEFAULT
+            and not middlewares
+            and "timeout" in extensions
+            and len(extensions) == 1
+            and self._auth is None
+            and self._takes_arguments
+            and (self.follow_redirects, self.max_redirects) == self._redirects
+        ):
+            return self._onion, ()
         if "timeout" not in extensions:
             # Made by hand: without the client's limits it might wait for ever.
             extensions["timeout"] = self.timeout.as_dict()
@@ -474,7 +529,7 @@ class BaseClient(Overridable):
             follow = self.follow_redirects
         else:
             follow = follow_redirects
-        if not installed >= _ARGUMENTS:
+        if not self._takes_arguments:
             refuse_for_lack(installed, chosen, request, follow=follow)
         laid: tuple[str, ...] = ()
         # Cases, twice: what the call says, or the client in its stead; else the layer's own setting holds.

@@ -201,7 +201,11 @@ class Client(BaseClient):
             RuntimeError: the client is closed.
             UnknownOption: the request has an option that no layer reads.
         """
-        follow = one_of("follow_redirects", follow_redirects, "allow_redirects", allow_redirects)
+        follow = follow_redirects
+        if allow_redirects is not USE_CLIENT_DEFAULT:
+            follow = one_of(
+                "follow_redirects", follow_redirects, "allow_redirects", allow_redirects
+            )
         kept = None if timeout is USE_CLIENT_DEFAULT else lend_timeout(request, timeout)
         laid: tuple[str, ...] = ()
         try:

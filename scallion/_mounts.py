@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Routing", "URLPattern", "mounted", "patterns", "routes"]
 
-_PROXY = re.compile("_proxy$", re.IGNORECASE).search
 _MOST_ORIGINS = 1024
 """Of so many origins a client remembers which mount serves them."""
 
@@ -208,7 +206,7 @@ def routes(
         proxy = proxies
     if proxy is not None:
         return {"all://": _proxy(proxy)}
-    if use_environment and (sys.platform in ("darwin", "win32") or any(map(_PROXY, os.environ))):
+    if use_environment and (sys.platform in ("darwin", "win32") or _names_proxies()):
         from ._environment import EnvironmentProxy, environment_proxies
 
         return {
@@ -216,6 +214,18 @@ def routes(
             for pattern, named in environment_proxies().items()
         }
     return {}
+
+
+def _names_proxies() -> bool:
+    """Whether the environment may name proxies.
+
+    Asked for each client, in environments of some hundred variables: where CPython keeps them undecoded this is one
+    search through their names, instead of a function call for each.
+    """
+    undecoded = getattr(os.environ, "_data", None)
+    if isinstance(undecoded, dict) and os.name == "posix":
+        return b"_proxy" in b" ".join(undecoded).lower()
+    return "_proxy" in " ".join(os.environ).lower()
 
 
 def _proxy(proxy: ProxyTypes | None) -> Proxy | None:

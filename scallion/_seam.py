@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from sys import modules
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
 
 from scallion.pipeline.errors import RequestError, TotalTimeout
@@ -14,6 +14,9 @@ from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 from scallion.pipeline.streams import AsyncByteStream, ByteStream, SyncByteStream
 from scallion.pipeline.urls import URL
+
+if TYPE_CHECKING:
+    from scallion.pipeline.keeping import Kept
 
 __all__ = ["async_seam", "sync_seam"]
 
@@ -36,9 +39,16 @@ def sync_seam(router: Router, default_encoding: Any) -> Send:
         router = client()
         if router is None:
             raise _gone()
-        started = time.perf_counter()
+        started = perf_counter()
         try:
-            response = router._transport_for_url(request.url).handle_request(request)
+            transport = router._transport_for_url(request.url)
+            handle = transport.handle_request
+            # One of ours, that nobody patched, needs no other coroutine to run in than this one.
+            http = modules.get("scallion.transports.http")
+            if http is not None and getattr(handle, "__func__", None) is http.HANDLE_REQUEST:
+                response = await transport._handle(request)
+            else:
+                response = handle(request)
         except RequestError as error:
             if error._request is None:
                 error.request = request
@@ -65,7 +75,7 @@ def async_seam(router: Router, default_encoding: Any) -> Send:
         router = client()
         if router is None:
             raise _gone()
-        started = time.perf_counter()
+        started = perf_counter()
         try:
             response = await router._transport_for_url(request.url).handle_async_request(request)
         except RequestError as error:
@@ -104,10 +114,10 @@ def _no_response(returned: object) -> TypeError:
 def _adopt(response: Response, request: Request, started: float, default_encoding: Any) -> Response:
     response._started = started
     if type(response.stream) is ByteStream:
-        response._whole_after = time.perf_counter() - started
+        response._whole_after = perf_counter() - started
     response.request = request
     response.default_encoding = default_encoding
-    if "logging" in sys.modules:
+    if "logging" in modules:
         # Nobody who has not imported logging can be listening.
         _log(request, response)
     return response
@@ -152,7 +162,7 @@ class _Bound:
 
     def _check(self) -> None:
         deadline = self._request.deadline
-        if deadline is not None and time.monotonic() >= deadline:
+        if deadline is not None and monotonic() >= deadline:
             raise TotalTimeout(
                 "The call's deadline passed while reading the response's body",
                 request=self._request,
@@ -165,7 +175,7 @@ class _Bound:
     def _time(self) -> None:
         response = self._response()
         if response is not None:
-            response._elapsed = time.perf_counter() - self._started
+            response._elapsed = perf_counter() - self._started
 
 
 class _SyncBound(_Bound, SyncByteStream, AsyncByteStream):
@@ -182,6 +192,25 @@ class _SyncBound(_Bound, SyncByteStream, AsyncByteStream):
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return _Unsuspended(iter(self))
+
+    @property
+    def gather(self) -> Callable[[Kept], None] | None:
+        """The stream's own way to receive all of itself; None where it has none."""
+        return self._gather if hasattr(self._stream, "gather") else None
+
+    def _gather(self, kept: Kept) -> None:
+        try:
+            self._stream.gather(kept)
+        except RequestError as error:
+            self._name(error)
+            raise
+
+    @property
+    def agather(self) -> Callable[[Kept], Awaitable[None]] | None:
+        return self._agather if hasattr(self._stream, "gather") else None
+
+    async def _agather(self, kept: Kept) -> None:
+        self._gather(kept)
 
     def close(self) -> None:
         self._time()
@@ -209,6 +238,18 @@ class _Unsuspended:
 class _AsyncBound(_Bound, AsyncByteStream):
     def __aiter__(self) -> AsyncIterator[bytes]:
         return _AsyncChunks(self, self._stream.__aiter__())
+
+    @property
+    def agather(self) -> Callable[[Kept], Awaitable[None]] | None:
+        """The stream's own way to receive all of itself; None where it has none."""
+        return self._agather if hasattr(self._stream, "agather") else None
+
+    async def _agather(self, kept: Kept) -> None:
+        try:
+            await self._stream.agather(kept)
+        except RequestError as error:
+            self._name(error)
+            raise
 
     async def aclose(self) -> None:
         self._time()

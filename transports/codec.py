@@ -17,6 +17,7 @@ from collections import deque
 import h11
 
 from scallion.pipeline.errors import LocalProtocolError, RemoteProtocolError
+from scallion.pipeline.headers import Headers
 
 from .messages import END, MAX_HEAD, MAX_INTERIM, Head, RawHeaders, cut_short
 
@@ -153,9 +154,14 @@ class H11Codec:
         try:
             self._h11.receive_data(data)
         except h11.RemoteProtocolError as error:
+            _uncircle(error)
             message = _not_http(error)
         if message:
             raise RemoteProtocolError(message)
+
+    def took(self, size: int) -> None:
+        """So many of the bytes `left` came another way: the caller received them himself."""
+        self._left -= size
 
     def head(self) -> Head | None:
         """The final response's head, or None while more bytes are needed.
@@ -170,6 +176,7 @@ class H11Codec:
             try:
                 event = connection.next_event()
             except h11.RemoteProtocolError as error:
+                _uncircle(error)
                 ended = connection.trailing_data == (b"", True)
                 message = _DISCONNECTED if ended else _not_http(error)
             if event is None:
@@ -196,7 +203,7 @@ class H11Codec:
                 event.status_code,
                 bytes(event.reason),
                 b"HTTP/" + bytes(event.http_version),
-                event.headers.raw_items(),
+                Headers.from_raw(event.headers.raw_items()),
             )
 
     def body(self) -> bytes | None:
@@ -211,6 +218,7 @@ class H11Codec:
         try:
             event = self._h11.next_event()
         except h11.RemoteProtocolError as error:
+            _uncircle(error)
             event, message = None, _short_body(error)
         if event is None:
             raise RemoteProtocolError(message)
@@ -321,6 +329,13 @@ def _explain(method: bytes, target: bytes, headers: RawHeaders) -> str | None:
         if value.strip(b" \t") != value:
             return f"The value of header {shown!r} begins or ends with a blank (RFC 9110 section 5.5): strip it"
     return None
+
+
+def _uncircle(error: h11.RemoteProtocolError) -> None:
+    """Let go of the frames: h11 raises it in its own method, whose frame, with all of ours, would live until the garbage
+    collector comes.
+    """
+    error.__traceback__ = None
 
 
 def _not_http(reason: object) -> str:

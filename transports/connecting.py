@@ -351,11 +351,7 @@ class Connector:
         alpn = self._alpn(http2=self.may_speak_http2(origin))
         context = self._contexts.get(alpn)
         if context is None:
-            from .tls import default_ssl_context
-
-            context = await runtime.offload(
-                lambda: default_ssl_context(self._verify, self._cert, self._trust_env, alpn)
-            )
+            context = await self._made(self._verify, self._cert, alpn, runtime)
             self._contexts[alpn] = context
         return context
 
@@ -366,13 +362,22 @@ class Connector:
             context: ssl.SSLContext = given
             return context
         if self._proxy_context is None:
-            from .tls import default_ssl_context
-
             verify: Any = True if given is None else given
-            self._proxy_context = await runtime.offload(
-                lambda: default_ssl_context(verify, None, self._trust_env, ("http/1.1",))
-            )
+            self._proxy_context = await self._made(verify, None, ("http/1.1",), runtime)
         return self._proxy_context
+
+    async def _made(
+        self, verify: Any, cert: Any, alpn: tuple[str, ...], runtime: Runtime
+    ) -> ssl.SSLContext:
+        """The process's context: as it is where somebody had it made before, and otherwise made in a thread."""
+        from .tls import default_ssl_context, known_ssl_context
+
+        known = known_ssl_context(verify, cert, self._trust_env, alpn)
+        if known is not None:
+            return known
+        return await runtime.offload(
+            lambda: default_ssl_context(verify, cert, self._trust_env, alpn)
+        )
 
     def _alpn(self, *, http2: bool) -> tuple[str, ...]:
         """The protocols to offer, best first."""

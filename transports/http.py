@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Hashable, Iterable
+from collections.abc import Coroutine, Hashable, Iterable
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 from scallion.pipeline.errors import (
@@ -73,7 +73,11 @@ class Core:
     async def handle(self, request: Request) -> Response:
         origin = self._connector.origin(request)
         steps = Steps()
-        connection = await self._acquire(request, origin, steps)
+        connection = self.pool.reuse(origin)
+        if connection is None:
+            connection = await self._acquire(request, origin, steps)
+        else:
+            connection = await self._ready(request, origin, steps, connection)
         try:
             return await connection.exchange(request, steps)
         except (ReadError, WriteError, RemoteProtocolError) as error:
@@ -99,10 +103,23 @@ class Core:
     ) -> HTTP11Connection:
         """A connection to `origin` with its slot; with `fresh`, one that no request has used yet."""
         taken = self.pool.take(origin)
-        close_all(taken.close)
+        if taken.close:
+            close_all(taken.close)
         connection = taken.connection
         if taken.waiter is not None:
             connection = await self._wait(request, taken.waiter, steps)
+        return await self._ready(request, origin, steps, connection, fresh=fresh)
+
+    async def _ready(
+        self,
+        request: Request,
+        origin: Origin,
+        steps: Steps,
+        connection: HTTP11Connection | None,
+        *,
+        fresh: bool = False,
+    ) -> HTTP11Connection:
+        """`connection`, if it is good, else another one in its slot, which is given back if there is none to be had."""
         # From here on the slot is this caller's: whatever is raised, a signal's handler included, gives it back.
         try:
             while connection is not None and (fresh or connection.stale()):
@@ -137,7 +154,10 @@ class Core:
             request.note("pool.wait")
         since = perf_counter()
         try:
-            await waiter.event.wait(remaining(limit, request, self._runtime, doing))
+            left = limit
+            if request.deadline is not None:
+                left = remaining(limit, request, self._runtime, doing)
+            await waiter.event.wait(left)
         except BaseException:
             close_all(self.pool.leave(waiter))
             raise
@@ -173,7 +193,9 @@ class Core:
     def release(self, connection: HTTP11Connection, *, reusable: bool) -> None:
         if not reusable:
             connection.close()
-        close_all(self.pool.release(connection, reusable=reusable))
+        surplus = self.pool.release(connection, reusable=reusable)
+        if surplus:
+            close_all(surplus)
 
     def abandon(self, connection: HTTP11Connection) -> None:
         self.pool.abandoned.append(connection)
@@ -348,14 +370,18 @@ class HTTPTransport(_Settings, BaseTransport):
 
     def handle_request(self, request: Request) -> Response:
         """Send one request. See `BaseTransport.handle_request`."""
+        return run(self._handle(request))
+
+    def _handle(self, request: Request) -> Coroutine[Any, Any, Response]:
+        """The same as a coroutine that does not suspend, for a caller who runs one already."""
         if not isinstance(request.stream, SyncByteStream):
             raise RuntimeError(
                 "Attempted to send an async request with a sync Client instance: its body is an async iterator; "
                 "give bytes or a plain iterator"
             )
         if stand_in is not None and (pool := stand_in.patched_pool(self)) is not None:
-            return pool.handle_request(request)
-        return run(self._core.handle(request))
+            return _sent_by(pool, request)
+        return self._core.handle(request)
 
     def close(self) -> None:
         run(self._core.aclose())
@@ -367,6 +393,14 @@ class HTTPTransport(_Settings, BaseTransport):
         traceback: TracebackType | None = None,
     ) -> None:
         self.close()
+
+
+async def _sent_by(pool: Sender, request: Request) -> Response:
+    return pool.handle_request(request)
+
+
+HANDLE_REQUEST = HTTPTransport.handle_request
+"""As it was before anybody patched it: then, `_handle` does the same."""
 
 
 class AsyncHTTPTransport(_Settings, AsyncBaseTransport):

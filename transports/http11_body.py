@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from scallion.pipeline.errors import StreamClosed
+from scallion.pipeline.errors import StreamClosed, TimeoutException
 from scallion.pipeline.headers import Headers
 from scallion.pipeline.request import Request
 from scallion.pipeline.runtime import run
@@ -15,11 +15,18 @@ from .messages import END
 from .trace import Step, Trace
 
 if TYPE_CHECKING:
+    from scallion.pipeline.keeping import Kept
+
     from .http11 import HTTP11Connection
 
 __all__ = ["Body"]
 
-READ_SIZE = 256 * 1024
+READING = "reading the response's body"
+
+LEAST = 64 * 1024
+MOST = 128 * 1024
+"""How much is read at a time: at first, and once so much has been there again and again."""
+
 DRAIN_SIZE = 64 * 1024
 DRAIN_TIME = 0.05
 """What a body closed early may cost to save its connection: bytes still to come, and seconds."""
@@ -46,7 +53,9 @@ class Body(Arriving):
         self._connection: HTTP11Connection | None = connection
         self._request = request
         self._timeout: dict[str, float | None] = request.extensions.get("timeout") or {}
-        self._pieces = pieces
+        # The first is the last one.
+        self._pieces = pieces[::-1]
+        self._size = LEAST
         self._extensions = extensions
         self._ended = ended
         self.trace: Trace | None = None
@@ -80,7 +89,7 @@ class Body(Arriving):
 
     async def _receive(self) -> bytes:
         if self._pieces:
-            return self._pieces.pop(0)
+            return self._pieces.pop()
         if self._ended:
             return END
         connection = self._connection
@@ -89,21 +98,81 @@ class Body(Arriving):
         codec = connection._codec
         try:
             while (piece := codec.body()) is None:
-                codec.feed(
-                    await connection._read(
-                        self._request, self._timeout, READ_SIZE, "reading the response's body"
-                    )
-                )
+                codec.feed(await self._arrival(connection))
             if not piece:
-                self._ended = True
-                if codec.trailers is not None:
-                    self._extensions["trailers"] = Headers.from_raw(codec.trailers)
-                self._give_back(reusable=connection._reusable())
-                return END
+                self._end(connection)
         except BaseException:
             self._give_back(reusable=False)
             raise
         return piece
+
+    async def _arrival(self, connection: HTTP11Connection) -> bytes:
+        """What arrives next. Who sends much at a time is read from in larger pieces."""
+        size = self._size
+        data = await connection._read(self._request, self._timeout, size, READING)
+        if len(data) == size < MOST:
+            self._size = size * 2
+        return data
+
+    def _end(self, connection: HTTP11Connection) -> None:
+        """All has been received."""
+        self._ended = True
+        trailers = connection._codec.trailers
+        if trailers is not None:
+            self._extensions["trailers"] = Headers.from_raw(trailers)
+        self._give_back(reusable=connection._reusable())
+
+    # As a whole
+
+    def gather(self, kept: Kept) -> None:
+        """Receive all that is still to come, in a Client.
+
+        Raises:
+            As `receive`; what had arrived is in `kept` then.
+        """
+        run(self.agather(kept))
+
+    async def agather(self, kept: Kept) -> None:
+        """`gather` for an AsyncClient."""
+        connection = self._connection
+        if self.trace is not None or connection is None or self._ended:
+            while piece := await self.receive():
+                kept.add(piece)
+            return
+        while self._pieces:
+            kept.add(self._pieces.pop())
+        codec = connection._codec
+        try:
+            while True:
+                # Cases: a piece is here; all were here; the next ones go straight to where they are kept, or not.
+                while chunk := codec.body():
+                    kept.add(chunk)
+                if chunk is not None:
+                    self._end(connection)
+                    return
+                left = codec.left
+                if left <= 0:
+                    codec.feed(await self._arrival(connection))
+                elif count := await self._receive_into(connection, kept.room(left)):
+                    kept.took(count)
+                    codec.took(count)
+                else:
+                    # It says how much is missing.
+                    codec.feed(END)
+        except BaseException:
+            self._give_back(reusable=False)
+            raise
+
+    async def _receive_into(self, connection: HTTP11Connection, room: memoryview) -> int:
+        request = self._request
+        limit = connection._limit("read", request, self._timeout, READING)
+        # The time that is left is measured anew whenever something has arrived.
+        least = len(room) if request.deadline is None else 1
+        try:
+            return await connection.channel.read_into(room, limit, least)
+        except TimeoutException as error:
+            connection._overdue(error, request, READING)
+            raise
 
     def _give_back(self, *, reusable: bool) -> None:
         connection, self._connection = self._connection, None
@@ -143,7 +212,7 @@ class Body(Arriving):
             wait = until - connection._runtime.clock()
             if not 0 < codec.left <= DRAIN_SIZE or wait <= 0:
                 return
-            codec.feed(await connection.channel.read(READ_SIZE, wait))
+            codec.feed(await connection.channel.read(LEAST, wait))
         self._give_back(reusable=connection._reusable())
 
     def __del__(self) -> None:

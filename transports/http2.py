@@ -8,14 +8,10 @@ Finalisers run anywhere, so `abandon` and `close` take no lock.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Coroutine, Hashable
 from math import inf
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
-
-from h2.errors import ErrorCodes
-from h2.exceptions import H2Error
+from typing import TYPE_CHECKING, Any
 
 from scallion.pipeline.errors import (
     ReadError,
@@ -32,11 +28,12 @@ from scallion.pipeline.runtime import Runtime
 from scallion.pipeline.streams import ByteStream
 
 from .connection_info import ConnectionInfo, Link, Steps
-from .http2_arrivals import Arrivals
 from .http2_body import Body
-from .http2_codec import LAST_STREAM_ID, STREAM_WINDOW, content_length, redacted, request_fields
+from .http2_fields import RequestHead, check_target
+from .http2_leaving import Leaving, Owner
+from .http2_sending import LAST_STREAM_ID, STREAM_WINDOW
 from .http2_streams import GOODBYE, Brief, Limits, Patience, Stream, Unprocessed, Upload
-from .messages import END, RawHeaders
+from .messages import END, given_target
 from .trace import Step, Trace, debugging, tell_closed
 
 if TYPE_CHECKING:
@@ -45,22 +42,10 @@ if TYPE_CHECKING:
 __all__ = ["HTTP2Connection"]
 
 _ARE_YOU_THERE = b"scallop?"
+_MOST_HEADS = 64
 
 
-class Owner(Protocol):
-    """Who shares the connection out."""
-
-    def release(self, connection: Any, *, reusable: bool) -> None:
-        """An exchange is over; called once for each."""
-
-    def abandon(self, connection: Any) -> None:
-        """The same, fit for a finaliser: takes no lock, closes nothing now."""
-
-    def changed(self, connection: Any) -> None:
-        """`room` is another one now."""
-
-
-class HTTP2Connection(Arrivals):
+class HTTP2Connection(Leaving):
     """One connection that speaks HTTP/2; as many exchanges at a time as there is `room` for.
 
     Attributes:
@@ -69,7 +54,6 @@ class HTTP2Connection(Arrivals):
         idle_limit: Seconds that it may be idle, as the server says; HTTP/2 has no way to.
         retires_at: When no exchange should begin here any more, on the runtime's clock. The pool sets it.
         link: What is told of it to those who look at it.
-        used_at: When it was opened, or an exchange last ended, on `time.perf_counter`'s clock.
     """
 
     protocol = "HTTP/2"
@@ -77,13 +61,12 @@ class HTTP2Connection(Arrivals):
     retires_at = inf
 
     def __init__(self, channel: Carrier, runtime: Runtime, key: Hashable, owner: Owner) -> None:
-        super().__init__(channel, runtime)
+        super().__init__(channel, runtime, owner)
         self.key = key
         self.exchanges = 0
         self.link = Link(channel, self.protocol)
-        self.used_at = self.link.opened
-        self._owner = owner
-        self._abandoned: deque[Stream] = deque()
+        # Heads of requests, by what they are made of.
+        self._heads: dict[Hashable, RequestHead] = {}
         self._network_stream: Any = None
 
     @property
@@ -94,7 +77,7 @@ class HTTP2Connection(Arrivals):
         # However short its life is to be: it was opened for an exchange.
         if self.retires_at != inf and self.exchanges and self._runtime.clock() >= self.retires_at:
             return 0
-        if self._codec.highest_outbound_stream_id >= LAST_STREAM_ID or not self._most:
+        if self._codec.last_id >= LAST_STREAM_ID or not self._most:
             return 0
         return self._capacity()
 
@@ -124,7 +107,7 @@ class HTTP2Connection(Arrivals):
             )
         except TotalTimeout:
             raise
-        except (TransportError, H2Error):
+        except TransportError:
             return False
         return bool(self.room)
 
@@ -139,10 +122,7 @@ class HTTP2Connection(Arrivals):
         """Say goodbye, and close."""
         with self._lock:
             closed, self._closed = self._closed, True
-            try:
-                self._codec.close_connection()
-            except H2Error:
-                pass
+            self._codec.say_goodbye()
         try:
             await self._flush(Brief(0.1))
         except TransportError:
@@ -151,9 +131,6 @@ class HTTP2Connection(Arrivals):
             await self.channel.aclose()
             if not closed:
                 tell_closed(self.key)
-
-    def _changed(self) -> None:
-        self._owner.changed(self)
 
     # One exchange.
 
@@ -172,9 +149,9 @@ class HTTP2Connection(Arrivals):
             steps = Steps()
         timeout = request.extensions.get("timeout") or {}
         steps.began = perf_counter()
-        fields = request_fields(request)
-        upload = Upload(request, content_length(fields), self._runtime)
-        stream = self._begin(request, fields, upload)
+        head = self._head(request)
+        upload = Upload(request, head.length, self._runtime)
+        stream = self._begin(request, head, upload)
         told = "trace" in request.extensions or debugging("http2")
         trace = Trace.of(request, self._runtime, "http2") if told else None
         try:
@@ -194,7 +171,7 @@ class HTTP2Connection(Arrivals):
             ended = stream.ended
             # A 2xx may want the rest of the request, other answers and complete ones do not.
             wanted = not upload.done and not ended and stream.head[0] < 300
-            if not wanted:
+            if not wanted and upload.begun:
                 await upload.close()
             if trace is not None and ended:
                 await self._tell_body(trace, stream, request)
@@ -208,8 +185,8 @@ class HTTP2Connection(Arrivals):
                 finally:
                     await upload.close()
             raise
-        if ended:
-            await self.leave(stream, GOODBYE)
+        if ended and self._leaves_word(stream):
+            await self._say(GOODBYE)
         response = self._respond(request, stream, upload if wanted else None, steps, ended=ended)
         if trace is not None and not ended:
             response.stream.trace = trace  # type: ignore[union-attr]  # a Body
@@ -217,7 +194,10 @@ class HTTP2Connection(Arrivals):
 
     def _send_head(self, request: Request, timeout: Limits) -> Coroutine[Any, Any, None]:
         patience = self._patience(WriteTimeout, timeout, request, "sending the request")
-        return self._send_off(patience)
+        # While nobody reads there are no others, or they read.
+        if self._reading and not self._runtime.blocking:
+            return self._send_off(patience)
+        return self._flush(patience)
 
     def _answer(
         self, stream: Stream, request: Request, timeout: Limits
@@ -251,7 +231,8 @@ class HTTP2Connection(Arrivals):
                     await self._answer(stream, request, timeout)
                 if stream.head is None and stream.error is not None:
                     raise stream.error
-                step.returned = stream.head
+                if stream.head is not None:
+                    step.returned = stream.head.status, stream.head.fields.copy()
         except TransportError as error:
             # What the end of a stream means is the caller's to say.
             if error is not stream.error:
@@ -268,26 +249,46 @@ class HTTP2Connection(Arrivals):
         async with Step(trace, "http2.response_closed", {"stream_id": stream.id}):
             """Nothing is left to close, or it follows."""
 
-    def _begin(self, request: Request, fields: RawHeaders, upload: Upload) -> Stream:
+    def _head(self, request: Request) -> RequestHead:
+        """The request's head but for its path; made once for all requests whose fields are the same.
+
+        Raises:
+            LocalProtocolError: a field holds what HTTP does not allow.
+        """
+        url = request.url
+        raw = request.headers.raw
+        key = (request.method, url.scheme, url.host_header, *raw)
+        head = self._heads.get(key)
+        if head is None:
+            head = RequestHead(request.method, url.raw_scheme, url.host_header, raw)
+            if not head.secret:
+                if len(self._heads) >= _MOST_HEADS:
+                    self._heads.clear()
+                self._heads[key] = head
+        return head
+
+    def _begin(self, request: Request, head: RequestHead, upload: Upload) -> Stream:
         """Open a stream, and hand the codec the head and what it may send of the body."""
+        target = request.extensions.get("target")
+        path = request.url.target if target is None else given_target(target)
+        check_target(path)
         codec = self._codec
         with self._lock:
             self._forget_abandoned()
             if not self.room:
                 raise Unprocessed(ReadError("the connection was closed meanwhile"), begun=False)
-            try:
-                stream_id = codec.get_next_available_stream_id()
-                codec.send_headers(stream_id, fields, end_stream=upload.done)
-            except H2Error as error:
-                refusal = RemoteProtocolError(f"No stream can be opened: {redacted(error)}")
-                raise Unprocessed(refusal, begun=False) from error
+            if len(self._streams) >= codec.most:
+                refusal = RemoteProtocolError(
+                    f"No stream can be opened: the server allows {codec.most} at once"
+                )
+                raise Unprocessed(refusal, begun=False)
             self.exchanges += 1
-            stream = Stream(stream_id, self._received, request.method)
+            stream = Stream(codec.last_id + 2, self._received, request.method)
             stream.number = self.exchanges
             stream.decides = not self._streams or self._silent_at == self._received
-            self._streams[stream_id] = stream
+            codec.begin(stream, head, path, end=upload.done)
             if not upload.done and not upload.hungry():
-                upload.fill(codec, stream_id)
+                upload.fill(codec, stream)
             stream.sent = upload.done
             self._unwritten.append(stream)
             return stream
@@ -314,7 +315,7 @@ class HTTP2Connection(Arrivals):
         ended: bool,
     ) -> Response:
         assert stream.head is not None
-        status, fields = stream.head
+        status, fields, _ = stream.head
         # No reason phrase: HTTP/2 has none, and `Response` knows the registered ones.
         extensions: dict[str, Any] = {
             "http_version": b"HTTP/2",
@@ -331,7 +332,7 @@ class HTTP2Connection(Arrivals):
         else:
             body = Body(self, stream, request, upload, extensions)
         return Response(
-            status, headers=Headers.from_raw(fields), stream=body, extensions=extensions
+            status, headers=Headers.from_raw(fields.copy()), stream=body, extensions=extensions
         )
 
     @property
@@ -376,46 +377,6 @@ class HTTP2Connection(Arrivals):
             owed, stream.owed = stream.owed, 0
             if stream.ended or stream.closed or self._lost:
                 return
-            try:
-                self._codec.increment_flow_control_window(owed, stream.id)
-            except (H2Error, KeyError):
-                return
+            self._codec.grant(stream, owed)
         doing = "reading the response's body"
         await self._flush(self._patience(WriteTimeout, body.timeout, body.request, doing))
-
-    async def leave(self, stream: Stream, limit: float) -> None:
-        """Forget a stream, and reset it if it is not over; telling the server so may take `limit` seconds."""
-        with self._lock:
-            if not self._forget(stream) and not self._outbox:
-                return
-        try:
-            await self._flush(Brief(limit))
-        except TransportError:
-            pass
-
-    def give_back(self) -> None:
-        self.used_at = perf_counter()
-        self._owner.release(self, reusable=True)
-
-    def abandon(self, stream: Stream) -> None:
-        self._abandoned.append(stream)
-        self._owner.abandon(self)
-
-    def _forget_abandoned(self) -> None:
-        while self._abandoned:
-            self._forget(self._abandoned.popleft())
-
-    def _forget(self, stream: Stream) -> bool:
-        """Whether the server has to be told."""
-        self._followers.pop(stream, None)
-        if self._streams.pop(stream.id, None) is None or (stream.ended and stream.sent):
-            return False
-        if stream.closed or self._lost or self._mute:
-            return False
-        stream.closed = True
-        try:
-            self._codec.reset_stream(stream.id, ErrorCodes.CANCEL)
-            self._linger()
-        except H2Error:
-            return False
-        return True

@@ -1,335 +1,294 @@
-"""HTTP/2 as a sans-IO codec (RFC 9113): h2 frames and decides, set up as a client that shares one connection needs it.
+"""HTTP/2 as a sans-IO codec for a client (RFC 9113): bytes in, calls of a listener out.
 
-Where this departs from h2's defaults, and why:
+Rules:
 
-- After GOAWAY the streams that the server still serves go on (section 6.8); h2 would take nothing more.
-- A malformed response costs its own stream, not the connection (section 8.1.1). So fields are checked here,
-  which with regular expressions is also several times faster than h2's loops over single characters.
-- What the server sends on a stream before it has read that we reset it is ignored (section 5.1). h2 would answer each
-  frame with another reset, and servers close connections on which many come.
-- A frame that is larger than allowed is refused at its header (section 4.2); h2 would wait for its payload, which may
-  never come.
-- Outgoing fields come checked, in lower case and without those of HTTP/1.1's connections; h2 need not do it again.
+- The server's frames are of four kinds: good ones, which the listener hears of; what is wrong with one response, which
+  it hears of as `on_malformed` and which costs that stream (section 5.4.2); what is wrong with all, a `ConnectionFault`,
+  for which GOAWAY waits to be sent; and what the server sent before it had read that we reset the stream, which is
+  ignored (section 5.1): to answer each such frame with another reset would make servers close the connection.
+- Everything the server may repeat without end is bounded: a frame's size at its header, the frames of a field block and
+  the bytes of its fields, answers to PING and SETTINGS that nobody takes, streams that were reset and are remembered.
+- DATA is handed on as it arrives: parts of frames, and what several frames in a row bring, in one piece, copied once. Its credit for the connection is returned at once,
+  in large steps; a stream's when the listener says so.
+- After GOAWAY the streams that the server still serves go on (section 6.8).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from typing import Any
-
-from h2.config import H2Configuration
-from h2.connection import H2Connection
-from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, Event
-from h2.exceptions import (
-    FrameTooLargeError,
-    InvalidBodyLengthError,
-    ProtocolError,
-    StreamClosedError,
-    StreamIDTooLowError,
+from .http2_blocks import FieldBlocks
+from .http2_control import Control, Listener, fault, wrong_size
+from .http2_fields import Malformed
+from .http2_frames import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    FRAME_HEADER,
+    GOAWAY,
+    HEADER_SIZE,
+    HEADERS,
+    LARGEST_FRAME,
+    PADDED,
+    PING,
+    PRIORITISED,
+    PRIORITY,
+    PUSH_PROMISE,
+    RST_STREAM,
+    SETTINGS,
+    STREAM_ID,
+    WINDOW_UPDATE,
+    ConnectionFault,
+    ErrorCode,
+    window_update,
 )
-from h2.settings import SettingCodes, Settings
-from h2.stream import StreamClosedBy, StreamState
-from hpack import HPACKError, NeverIndexedHeaderTuple
-from hyperframe.frame import DataFrame, Frame, GoAwayFrame, RstStreamFrame
+from .http2_sending import CONNECTION_WINDOW, MAX_HEADER_LIST, StreamState
 
-from scallion.pipeline.errors import LocalProtocolError
-from scallion.pipeline.request import Request
+__all__ = ["Codec"]
 
-from .messages import RawHeaders, given_target
-
-__all__ = [
-    "CONNECTION_WINDOW",
-    "LAST_STREAM_ID",
-    "MAX_HEADER_LIST",
-    "STREAM_WINDOW",
-    "Codec",
-    "Malformed",
-    "Spoilt",
-    "content_length",
-    "error_name",
-    "new_codec",
-    "redacted",
-    "request_fields",
-    "response_head",
-    "trailer_fields",
-]
-
-STREAM_WINDOW = 1024 * 1024
-"""Bytes of one response that may lie here unread."""
-CONNECTION_WINDOW = 16 * 1024 * 1024
-"""Bytes of all responses that may be on their way."""
-MAX_HEADER_LIST = 100 * 1024
-"""Size of a response's fields, counted as RFC 9113 section 6.5.2 does."""
-LAST_STREAM_ID = 2**31 - 1
-"""A client's stream identifiers are odd and end here (section 5.1.1)."""
-
-# RFC 9113 section 8.2.2: what is about HTTP/1.1's connections. Host becomes :authority (section 8.3.1).
-_OF_CONNECTIONS = frozenset(
-    {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
-)
-_DROPPED = _OF_CONNECTIONS | {b"host", b"http2-settings"}
-# RFC 7541 section 7.1.3: what must not be guessed from how well it compresses; a long cookie cannot be.
-_SECRET = frozenset({b"authorization", b"proxy-authorization"})
-_SHORT_COOKIE = 20
-
-_NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-z]+")  # RFC 9110 section 5.6.2, token; no capitals
-_METHOD = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")
-_TARGET = re.compile(rb"[\x21-\x7e]+")
-_BAD_VALUE = re.compile(rb"[\x00\r\n]|\A[ \t]|[ \t]\Z")  # RFC 9113 section 8.2.1
-_STATUS = re.compile(rb"[1-9][0-9][0-9]")
+_MOST_CONTINUATIONS = 64
 
 
-class Malformed(Exception):
-    """A response that breaks the rules for messages; its text says how, without values."""
+class Codec(Control):
+    """A client's side of one connection. One thread or task at a time may use it."""
 
+    def __init__(self, listener: Listener) -> None:
+        super().__init__(listener)
+        self._blocks = FieldBlocks(MAX_HEADER_LIST)
+        self._owed = 0  # received and not credited to the connection yet
+        # What was received of a frame that has not ended; DATA's parts are told at once instead.
+        self._rest = b""
+        # What is gathered of the stream whose DATA came last, and how much of its frame is still to come.
+        self._filling: StreamState | None = None
+        self._parts: list[memoryview] = []
+        self._missing = 0
+        self._ends = False
+        # A field block that has not ended: its first frame's flags and stream, and its parts.
+        self._block: list[bytes] = []
+        self._block_flags = self._block_stream = 0
 
-class Spoilt(Event):
-    """A response breaks the rules for its stream, which was reset.
-
-    Attributes:
-        stream_id: Which.
-        how: What is wrong, without values.
-        flow_controlled_length: How much of it counts for the connection.
-    """
-
-    def __init__(self, stream_id: int, how: str, flow_controlled_length: int) -> None:
-        self.stream_id = stream_id
-        self.how = how
-        self.flow_controlled_length = flow_controlled_length
-
-
-class Codec(H2Connection):
-    """h2's connection, with the changes of behaviour that the module's rules name."""
-
-    def check_next_frame(self) -> None:
-        """Look at the header of the frame that is still arriving.
+    def receive(self, data: bytes) -> None:
+        """Take what arrived, and tell the listener what it means.
 
         Raises:
-            FrameTooLargeError: it announces more than our SETTINGS_MAX_FRAME_SIZE; GOAWAY waits to be sent.
+            ConnectionFault: the connection can go on no longer; GOAWAY waits to be sent.
         """
-        buffer: Any = self.incoming_buffer
-        # Older releases of h2 call it `data`.
-        begun: bytearray | bytes = getattr(buffer, "_data", b"") or getattr(buffer, "data", b"")
-        length = int.from_bytes(begun[:3], "big") if len(begun) >= 3 else 0
-        if length > self.max_inbound_frame_size:
-            self._terminate_connection(ErrorCodes.FRAME_SIZE_ERROR)
-            raise FrameTooLargeError(
-                f"a frame of {length} bytes, and {self.max_inbound_frame_size} are allowed"
-            )
-
-    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
-        event = ConnectionTerminated()
-        event.error_code = _error_code(frame.error_code)
-        event.last_stream_id = frame.last_stream_id
-        return [], [event]
-
-    def _handle_data_on_closed_stream(
-        self, events: list[Event], exc: StreamClosedError, frame: DataFrame
-    ) -> tuple[list[Frame], list[Event]]:
-        frames, events = super()._handle_data_on_closed_stream(events, exc, frame)
-        if self._stream_is_closed_by_reset(exc.stream_id):
-            frames = [answer for answer in frames if not isinstance(answer, RstStreamFrame)]
-        return frames, events
-
-    def _spoil(self, frame: Frame, how: str) -> list[Event]:
-        """Reset a stream on which the server broke the rules; by hand, as h2 has given it up itself."""
-        reset = RstStreamFrame(frame.stream_id)
-        reset.error_code = ErrorCodes.PROTOCOL_ERROR
-        self._prepare_for_sending([reset])
-        machine = self.streams[frame.stream_id].state_machine
-        machine.state = StreamState.CLOSED
-        machine.stream_closed_by = StreamClosedBy.SEND_RST_STREAM
-        length = frame.flow_controlled_length if isinstance(frame, DataFrame) else 0
-        return [Spoilt(frame.stream_id, how, length)]
-
-    def _receive_frame(self, frame: Frame) -> list[Event]:
-        # Instead of h2's, not around it: that would answer, and it writes each frame out for its log.
         try:
-            frames, events = self._frame_dispatch_table[frame.__class__](frame)
-        except InvalidBodyLengthError:
-            return self._spoil(
-                frame, "the body does not have the length that Content-Length announced"
-            )
-        except (StreamClosedError, StreamIDTooLowError) as error:
-            # Cases: closed by a reset, where the frame was under way; by its end; never opened.
-            if self._stream_is_closed_by_reset(error.stream_id):
-                return list(getattr(error, "_events", ()))
-            if self._stream_is_closed_by_end(error.stream_id):
-                raise StreamClosedError(error.stream_id) from error
+            self._receive(data)
+        except ConnectionFault as error:
+            self.say_goodbye(error.code)
             raise
-        except ProtocolError as error:
-            # Cases: about one stream, such as a body before its head; about all of them.
-            if type(error) is not ProtocolError or isinstance(error.__cause__, HPACKError):
-                raise
-            if frame.stream_id not in self.streams:
-                raise
-            return self._spoil(frame, redacted(error))
-        self._prepare_for_sending(frames)
-        found: list[Event] = events
-        return found
+        finally:
+            self._hand_on()
+            if self._owed >= CONNECTION_WINDOW // 2:
+                self._out.append(window_update(0, self._owed))
+                self._owed = 0
 
+    def _receive(self, data: bytes) -> None:
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        at, end = 0, len(data)
+        view = memoryview(data)
+        if self._missing:
+            at = self._fill(view, 0, end)
+        while end - at >= HEADER_SIZE:
+            high, low, kind, flags, stream_id = FRAME_HEADER.unpack_from(data, at)
+            size = high << 8 | low
+            if size > LARGEST_FRAME:
+                raise _too_large(size)
+            stream_id &= STREAM_ID
+            if self._block and (kind != CONTINUATION or stream_id != self._block_stream):
+                raise fault("a field block was interrupted by another frame")
+            start = at + HEADER_SIZE
+            if kind == DATA and not flags & PADDED:
+                stop = start + size
+                stream = self._filling
+                if (
+                    not flags
+                    and stop <= end
+                    and stream is not None
+                    and stream.id == stream_id
+                    and size <= stream.incoming
+                    and not stream.closed
+                ):
+                    # Most of a large body: one more whole frame of the same stream.
+                    stream.incoming -= size
+                    self._owed += size
+                    self._parts.append(view[start:stop])
+                    at = stop
+                    continue
+                self._begin_data(stream_id, size, size, ends=bool(flags & END_STREAM))
+                at = self._fill(view, start, end) if size else start
+                continue
+            if start + size > end:
+                break
+            at = start + size
+            handler = _HANDLERS.get(kind)
+            # What is of no kind that is known is ignored (section 5.5).
+            if handler is not None:
+                if self._parts:
+                    self._hand_on()
+                handler(self, flags, stream_id, data[start:at])
+        if at < end:
+            self._rest = data[at:]
+            size = int.from_bytes(self._rest[:3], "big")
+            if size > LARGEST_FRAME and end - at >= 3:
+                raise _too_large(size)
 
-class _Silence:
-    """Instead of h2's logger, which is asked two dozen times a request."""
+    # DATA (section 6.1).
 
-    def debug(self, *args: object) -> None:
-        pass
+    def _begin_data(self, stream_id: int, size: int, length: int, *, ends: bool) -> None:
+        """The header of a frame is here: `size` bytes of the credit, of which `length` are data."""
+        # The connection's credit is returned whatever becomes of the data; so it never gets scarce, and is not counted.
+        self._owed += size
+        stream = self._stream(stream_id, ended=False)
+        if self._parts and stream is not self._filling:
+            self._hand_on()
+        if stream is not None:
+            stream.incoming -= size
+            if stream.incoming < 0:
+                raise ConnectionFault(
+                    ErrorCode.FLOW_CONTROL_ERROR, "more bytes of a body came than were granted"
+                )
+            if not stream.headed:
+                self._listener.on_malformed(stream, "a body came before its head")
+                stream = None
+            elif size > length:
+                # What padding takes is granted again with the first byte that is read.
+                self._listener.on_data(stream, b"", size - length)
+        self._filling, self._missing, self._ends = stream, length, ends
+        if not length:
+            self._end_data()
 
-    trace = debug
+    def _fill(self, view: memoryview, start: int, end: int) -> int:
+        """Gather what is here of the frame's data; where it ends."""
+        stop = min(start + self._missing, end)
+        self._missing -= stop - start
+        if self._filling is not None and stop > start:
+            self._parts.append(view[start:stop])
+        if not self._missing:
+            self._end_data()
+        return stop
 
+    def _hand_on(self) -> None:
+        """What has been gathered, of one frame or several, in one piece: the only copy that is made here."""
+        parts, stream = self._parts, self._filling
+        if parts:
+            data = b"".join(parts)
+            parts.clear()
+            if stream is not None and not stream.closed:
+                self._listener.on_data(stream, data, len(data))
 
-def new_codec() -> Codec:
-    """A client's side of a new connection; its preface waits to be sent."""
-    silence: Any = _Silence()
-    codec = Codec(
-        H2Configuration(
-            client_side=True,
-            header_encoding=None,
-            validate_outbound_headers=False,
-            normalize_outbound_headers=False,
-            validate_inbound_headers=False,
-            normalize_inbound_headers=False,
-            logger=silence,
-        )
-    )
-    codec.local_settings = Settings(
-        client=True,
-        initial_values={
-            SettingCodes.ENABLE_PUSH: 0,
-            SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
-            SettingCodes.MAX_HEADER_LIST_SIZE: MAX_HEADER_LIST,
-        },
-    )
-    codec.decoder.max_header_list_size = MAX_HEADER_LIST
-    codec.initiate_connection()
-    codec.increment_flow_control_window(CONNECTION_WINDOW - codec.inbound_flow_control_window)
-    return codec
+    def _end_data(self) -> None:
+        if self._ends:
+            self._hand_on()
+            stream, self._filling = self._filling, None
+            if stream is not None and not stream.closed:
+                self._end(stream)
 
+    def _end(self, stream: StreamState) -> None:
+        stream.over = True
+        self._listener.on_end(stream)
 
-def _error_code(code: int) -> ErrorCodes:
-    try:
-        return ErrorCodes(code)
-    except ValueError:
-        # RFC 9113 section 7: unknown codes mean no more than this.
-        return ErrorCodes.INTERNAL_ERROR
+    def _on_padded_data(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if not stream_id:
+            raise fault("DATA came for no stream")
+        data = _without_padding(flags, payload)
+        self._begin_data(stream_id, len(payload), len(data), ends=bool(flags & END_STREAM))
+        if data:
+            self._fill(memoryview(data), 0, len(data))
 
+    # Fields (sections 6.2 and 6.10).
 
-def error_name(code: ErrorCodes | int | None) -> str:
-    """What an error code is called in RFC 9113 section 7."""
-    return code.name if isinstance(code, ErrorCodes) else f"code {code}"
+    def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if not stream_id:
+            raise fault("HEADERS came for no stream")
+        if flags & (PADDED | PRIORITISED):
+            payload = _without_padding(flags, payload)
+            if flags & PRIORITISED:
+                if len(payload) < 5:
+                    raise wrong_size("HEADERS")
+                payload = payload[5:]
+        if flags & END_HEADERS:
+            self._take_block(stream_id, payload, ends=bool(flags & END_STREAM))
+        else:
+            self._block_flags, self._block_stream, self._block = flags, stream_id, [payload]
 
-
-def redacted(error: Exception) -> str:
-    """h2's words, up to where they quote what was received."""
-    return re.split(r"b['\"]", str(error), maxsplit=1)[0].strip() or type(error).__name__
-
-
-# Sending
-
-
-def request_fields(request: Request) -> RawHeaders:
-    """A request's pseudo-header fields and fields (RFC 9113 section 8.3.1), ready to be sent.
-
-    Raises:
-        LocalProtocolError: one of them holds what HTTP does not allow; the message names it, never its value.
-    """
-    url = request.url
-    headers = request.headers
-    method = request.method.encode("ascii")
-    target = request.extensions.get("target")
-    path = url.target if target is None else given_target(target)
-    fields: RawHeaders = [
-        (b":method", method),
-        (b":authority", headers.get_raw(b"host") or url.host_header),
-    ]
-    if method != b"CONNECT":  # RFC 9113 section 8.5
-        fields += [(b":scheme", url.raw_scheme), (b":path", path)]
-    _check_line(method, path, fields[1][1])
-    dropped = _DROPPED
-    nominated = headers.get_raw(b"connection")
-    if nominated is not None and nominated not in (b"keep-alive", b"close"):
-        # RFC 9110 section 7.6.1: what Connection names is for this connection only, too.
-        dropped = dropped | {name.strip().lower() for name in nominated.split(b",")}
-    for name, value in headers.raw:
-        lower = name.lower()
-        if lower in dropped:
-            continue
-        if not _NAME.fullmatch(lower):
-            raise LocalProtocolError(
-                f"{name!r} is no header name: it may hold letters, digits and !#$%&'*+-.^_`|~ only"
+    def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if not self._block:
+            raise fault("CONTINUATION came without a field block")
+        self._block.append(payload)
+        if flags & END_HEADERS:
+            block, self._block = b"".join(self._block), []
+            self._take_block(stream_id, block, ends=bool(self._block_flags & END_STREAM))
+        elif len(self._block) > _MOST_CONTINUATIONS:
+            raise ConnectionFault(
+                ErrorCode.ENHANCE_YOUR_CALM, f"a field block of over {_MOST_CONTINUATIONS} frames"
             )
-        if _BAD_VALUE.search(value):
-            raise LocalProtocolError(_bad_value(lower, value))
-        if lower == b"content-length" and not value.isdigit():
-            raise LocalProtocolError("The value of header 'content-length' is no number of bytes")
-        if lower in _SECRET or (lower == b"cookie" and len(value) < _SHORT_COOKIE):
-            fields.append(NeverIndexedHeaderTuple(lower, value))
-        elif lower != b"te" or value.lower() == b"trailers":  # RFC 9113 section 8.2.2
-            fields.append((lower, value))
-    return fields
+
+    def _take_block(self, stream_id: int, block: bytes, *, ends: bool) -> None:
+        # Whatever it is for: the table must stay the server's.
+        try:
+            fields = self._blocks.read(block)
+        except Malformed as error:
+            how: str | None = str(error)
+        else:
+            how = None
+        stream = self._stream(stream_id, ended=False)
+        if stream is None:
+            return
+        listener = self._listener
+        # Cases: malformed; the final response's head, or an interim one (section 8.1); trailers.
+        if how is not None:
+            where = "trailers" if stream.headed else "head"
+            listener.on_malformed(stream, f"in the response's {where} {how}")
+        elif not stream.headed:
+            if fields.status >= 200:
+                stream.headed = True
+                listener.on_head(stream, fields)
+            elif not fields.status:
+                listener.on_malformed(
+                    stream, "in the response's head it has no :status of three digits"
+                )
+            elif ends:
+                listener.on_malformed(stream, "an interim response ended the stream")
+            else:
+                listener.on_interim(stream)
+        elif fields.status:
+            listener.on_malformed(stream, "in the response's trailers there is a :status")
+        elif not ends:
+            listener.on_malformed(stream, "the response's trailers did not end it")
+        else:
+            listener.on_trailers(stream, fields)
+        if ends and not stream.closed:
+            self._end(stream)
 
 
-def _check_line(method: bytes, path: bytes, authority: bytes) -> None:
-    if not _METHOD.fullmatch(method):
-        raise LocalProtocolError(
-            f"{method!r} is no HTTP method: it may hold letters, digits and !#$%&'*+-.^_`|~ only"
-        )
-    if not _TARGET.fullmatch(path):
-        raise LocalProtocolError(
-            "The request target holds a blank, a control character or a non-ASCII one: percent-encode it"
-        )
-    if _BAD_VALUE.search(authority):
-        raise LocalProtocolError(_bad_value(b"host", authority))
+_HANDLERS = {
+    DATA: Codec._on_padded_data,
+    HEADERS: Codec._on_headers,
+    PRIORITY: Codec._on_priority,
+    RST_STREAM: Codec._on_rst_stream,
+    SETTINGS: Codec._on_settings,
+    PUSH_PROMISE: Codec._on_push_promise,
+    PING: Codec._on_ping,
+    GOAWAY: Codec._on_goaway,
+    WINDOW_UPDATE: Codec._on_window_update,
+    CONTINUATION: Codec._on_continuation,
+}
 
 
-def _bad_value(name: bytes, value: bytes) -> str:
-    shown = name.decode("ascii")
-    if value.strip(b" \t") != value:
-        return f"The value of header {shown!r} begins or ends with a blank (RFC 9110 section 5.5): strip it"
-    return (
-        f"The value of header {shown!r} holds a line break or NUL (RFC 9110 section 5.5): remove it"
-    )
+def _without_padding(flags: int, payload: bytes) -> bytes:
+    """Section 6.1: the first octet says how many at the end are padding."""
+    if not flags & PADDED:
+        return payload
+    if not payload:
+        raise wrong_size("a padded frame")
+    if payload[0] >= len(payload):
+        raise fault("a frame's padding is longer than the frame")
+    return payload[1 : len(payload) - payload[0]]
 
 
-# Receiving
-
-
-def response_head(fields: Iterable[tuple[bytes, bytes]]) -> tuple[int, RawHeaders]:
-    """The status and the fields of a response (RFC 9113 section 8.3.2).
-
-    Raises:
-        Malformed: they break the rules.
-    """
-    iterator = iter(fields)
-    name, status = next(iterator, (b"", b""))
-    if name != b":status" or not _STATUS.fullmatch(status):
-        raise Malformed("it has no :status of three digits")
-    return int(status), trailer_fields(iterator)
-
-
-def trailer_fields(fields: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-    """Fields as they came, checked (RFC 9113 section 8.2).
-
-    Raises:
-        Malformed: they break the rules.
-    """
-    checked: RawHeaders = []
-    for name, value in fields:
-        if not _NAME.fullmatch(name):
-            raise Malformed(f"{name[:100]!r} is no field name here")
-        if name in _OF_CONNECTIONS:
-            raise Malformed(f"{name!r} belongs to HTTP/1.1")
-        if _BAD_VALUE.search(value):
-            raise Malformed(f"the value of {name!r} holds characters that it must not")
-        checked.append((name, value))
-    return checked
-
-
-def content_length(fields: RawHeaders) -> int | None:
-    """What Content-Length announces, which has been seen to be a number; None if there is none."""
-    for name, value in fields:
-        if name == b"content-length":
-            return int(value)
-    return None
+def _too_large(size: int) -> ConnectionFault:
+    how = f"a frame of {size} bytes, and {LARGEST_FRAME} are allowed"
+    return ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, how)

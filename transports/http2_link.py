@@ -26,9 +26,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
-
-from h2.exceptions import H2Error
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from scallion.pipeline.errors import (
     ReadError,
@@ -42,7 +40,7 @@ from scallion.pipeline.errors import (
 from scallion.pipeline.request import Request
 from scallion.pipeline.runtime import Event, Runtime
 
-from .http2_codec import new_codec
+from .http2_codec import Codec
 from .http2_streams import Brief, Limits, Patience, Stream, Upload
 
 if TYPE_CHECKING:
@@ -64,10 +62,11 @@ class Link:
 
     def __init__(self, channel: Carrier, runtime: Runtime) -> None:
         self.channel = channel
+        self._encrypted = channel.info("ssl_object") is not None
         self._runtime = runtime
-        self._codec = new_codec()
         self._lock = threading.Lock()
-        self._streams: dict[int, Stream] = {}
+        self._codec: Codec
+        self._streams: dict[int, Any]
         self._reading = False
         # Streams that wait while another one leads, longest first.
         self._followers: dict[Stream, None] = {}
@@ -105,25 +104,24 @@ class Link:
 
     async def _send_off(self, patience: Patience) -> None:
         """Write, together with the heads of the others who run in this turn of the loop."""
-        # While nobody reads there are no others, or they read.
-        if self._reading and not self._runtime.blocking:
-            if self._corked:
-                return
-            self._corked = True
-            try:
-                await self._runtime.sleep(0)
-            finally:
-                self._corked = False
+        if self._corked:
+            return
+        self._corked = True
+        try:
+            await self._runtime.sleep(0)
+        finally:
+            self._corked = False
         await self._flush(patience)
 
     async def _flush(self, patience: Patience | Brief, *, listening: bool = False) -> None:
         """Write what the codec has, unless somebody else is at it, who then goes on until nothing is left."""
-        while True:
+        # Who adds something after this look at it writes it himself.
+        while self._codec.pending or self._outbox:
             left = patience.left()
             with self._lock:
                 if self._writing or self._mute:
                     return
-                data = self._codec.data_to_send()
+                data = self._codec.take()
                 if not data and not self._outbox:
                     return
                 self._writing = True
@@ -165,15 +163,19 @@ class Link:
                 self._wake_writers()
 
     async def _write_and_listen(self, patience: Patience | Brief) -> None:
+        # What is left is not copied with each part that leaves.
+        rest = memoryview(self._outbox)
         while True:
-            if self._outbox:
-                sent = await self.channel.write_some(memoryview(self._outbox), patience.left())
-                self._outbox = self._outbox[sent:]
+            if rest:
+                sent = await self.channel.write_some(rest, patience.left())
+                self._outbox = rest = rest[sent:]
                 if sent:
                     continue
             else:
-                # What encryption holds back must be gone before another one reads or writes.
-                await self.channel.write_some(memoryview(b""), patience.left())
+                self._outbox = b""
+                if self._encrypted:
+                    # What encryption holds back must be gone before another one reads or writes.
+                    await self.channel.write_some(memoryview(b""), patience.left())
                 if not self.channel.answered():
                     return
             await self._take_in(patience)
@@ -239,10 +241,10 @@ class Link:
             elif self._writing:
                 turn = self._runtime.event()
                 self._turns.append(turn)
-            elif upload.fill(self._codec, stream.id):
+            elif upload.fill(self._codec, stream):
                 stream.sent = upload.done
                 stream.waits_since = self._received
-                data = self._codec.data_to_send()
+                data = self._codec.take()
                 self._writing = True
                 batch += self._unwritten
                 self._unwritten = []
@@ -264,7 +266,8 @@ class Link:
     def _hear(self, told: Ready) -> None:
         """Take in what has arrived while nobody was reading, as long as `told()`."""
         with self._lock:
-            if self._reading:
+            # It is asked without a wait.
+            if self._reading or not told():
                 return
             self._reading = True
         try:
@@ -281,10 +284,7 @@ class Link:
     def _may_send(self, stream: Stream) -> bool:
         if self._mute:
             return not self._gone
-        try:
-            return self._codec.local_flow_control_window(stream.id) > 0
-        except H2Error:
-            return True
+        return stream.closed or self._codec.credit(stream) > 0
 
     # Reading.
 
@@ -305,7 +305,8 @@ class Link:
                 try:
                     while not ready():
                         await self._take_in(patience)
-                        await self._flush(patience, listening=True)
+                        if self._codec.pending or self._outbox:
+                            await self._flush(patience, listening=True)
                 except BaseException as error:
                     # What lies here unread is a sign of life as well.
                     if not self.channel.answered():

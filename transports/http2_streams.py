@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from scallion.pipeline.errors import (
     LocalProtocolError,
@@ -18,17 +18,16 @@ from scallion.pipeline.runtime import Event, Runtime
 from scallion.pipeline.streams import ByteStream
 
 from .deadlines import TICK, overdue, remaining
+from .http2_fields import Received
+from .http2_sending import Sending, StreamState
 from .messages import RawHeaders
-
-if TYPE_CHECKING:
-    from h2.connection import H2Connection
 
 __all__ = ["GOODBYE", "Brief", "Limits", "Patience", "Stream", "Unprocessed", "Upload"]
 
 Limits: TypeAlias = dict[str, float | None]
 """A request's timeouts, as `Timeout.as_dict` gives them."""
 
-PIECE = 64 * 1024
+PIECE = 256 * 1024
 """Bytes of a body that leave in one write."""
 TINY = 256
 JOINED = 4096
@@ -65,11 +64,10 @@ class Unprocessed(
         self.spent = spent
 
 
-class Stream:
+class Stream(StreamState):
     """What the connection knows of one exchange. Changed under the connection's lock.
 
     Attributes:
-        id: The stream identifier.
         number: Which exchange of the connection it is, counted from 1.
         head: Status and fields of the final response, once received.
         pieces: The body as far as it is here and unread, with what each counts in flow control.
@@ -85,14 +83,12 @@ class Stream:
     """
 
     __slots__ = (
-        "closed",
         "decides",
         "ended",
         "error",
         "event",
         "expected",
         "head",
-        "id",
         "interim",
         "number",
         "owed",
@@ -107,16 +103,15 @@ class Stream:
     )
 
     def __init__(self, stream_id: int, started_at: int, method: str) -> None:
-        self.id = stream_id
+        super().__init__(stream_id)
         self.number = 0
-        self.head: tuple[int, RawHeaders] | None = None
+        self.head: Received | None = None
         self.pieces: deque[tuple[bytes | bytearray, int]] = deque()
         self.ended = False
         self.trailers: RawHeaders | None = None
         self.error: TransportError | None = None
         self.refused = False
         self.sent = False
-        self.closed = False
         self.started_at = self.waits_since = started_at
         self.decides = False
         self.event: Event | None = None
@@ -172,9 +167,13 @@ class Patience:
         Raises:
             TimeoutException: none are left.
         """
-        left = None if self._end is None else self._end - self._runtime.clock()
+        now = self._runtime.clock()
+        left = None if self._end is None else self._end - now
         if left is not None and left <= 0:
             raise self.over()
+        deadline = self._request.deadline
+        if deadline is None or (left is not None and now + left <= deadline):
+            return left
         return remaining(left, self._request, self._runtime, self._doing)
 
     def outlived(self) -> bool:
@@ -213,23 +212,23 @@ class Upload:
         spent: Whether a piece was taken from a stream that yields each once.
     """
 
+    done = False
+    spent = False
+    _handed = 0
+    _here: bytes | memoryview = b""
+    _source: Iterator[bytes] | AsyncIterator[bytes] | None = None
+    _body: Any = None
+
     def __init__(self, request: Request, announced: int | None, runtime: Runtime) -> None:
         stream = request.stream
-        self.done = False
-        self.spent = False
         self._blocking = runtime.blocking
         self._announced = announced
-        self._handed = 0
-        self._here: bytes | memoryview
-        self._source: Iterator[bytes] | AsyncIterator[bytes] | None = None
-        self._body: Any = None
         if type(stream) is ByteStream:
             body = stream._stream
             self._check(len(body), last=True)
             self._here = memoryview(body) if len(body) > PIECE else body
             self.done = not body
         else:
-            self._here = b""
             self._body = stream
 
     @property
@@ -265,6 +264,11 @@ class Upload:
             self._check(len(chunk), last=False)
             self._here = memoryview(chunk) if len(chunk) > PIECE else chunk
 
+    @property
+    def begun(self) -> bool:
+        """Whether a piece was asked for, and more might be: `close` has something to do."""
+        return self._source is not None
+
     async def close(self) -> None:
         """Ask for no further piece. A generator is ended here, not by the garbage collector."""
         source: Any = self._source
@@ -290,18 +294,18 @@ class Upload:
             f"and {'only ' if self._handed < announced else ''}{self._handed} came"
         )
 
-    def fill(self, codec: H2Connection, stream_id: int) -> bool:
+    def fill(self, codec: Sending, stream: Stream) -> bool:
         """Hand the codec as much as it may send now, at most one write's worth. Under the connection's lock."""
-        room = min(PIECE, codec.local_flow_control_window(stream_id))
+        room = min(PIECE, codec.credit(stream))
         filled = False
         while self._here and room > 0:
-            size = min(room, codec.max_outbound_frame_size)
+            size = min(room, codec.largest)
             frame, self._here = self._here[:size], self._here[size:]
             room -= len(frame)
             self.done = not self._here and self._ended
-            codec.send_data(stream_id, frame, end_stream=self.done)
+            codec.send_data(stream, frame, end=self.done)
             filled = True
         if not self._here and self._ended and not self.done:
-            codec.end_stream(stream_id)
+            codec.send_data(stream, b"", end=True)
             self.done = filled = True
         return filled

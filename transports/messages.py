@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+from scallion.pipeline.headers import Headers
 
 __all__ = ["END", "MAX_HEAD", "MAX_INTERIM", "Head", "RawHeaders", "cut_short", "given_target"]
 
@@ -15,13 +18,32 @@ MAX_INTERIM = 100
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
 
-class Head(NamedTuple):
+class Head:
     """A response's start line and fields, spelt and ordered as received."""
 
-    status: int
-    reason: bytes
-    version: bytes
-    headers: RawHeaders
+    __slots__ = ("fields", "reason", "status", "version")
+
+    def __init__(self, status: int, reason: bytes, version: bytes, fields: Headers) -> None:
+        self.status = status
+        self.reason = reason
+        self.version = version
+        self.fields = fields
+
+    @property
+    def headers(self) -> RawHeaders:
+        """The fields as pairs, in a list of their own."""
+        return self.fields.raw
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.status, self.reason, self.version, self.headers))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Head) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Head({self.status}, {self.reason!r}, {self.version!r}, {self.fields!r})"
 
 
 def given_target(target: object) -> bytes:

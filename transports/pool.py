@@ -35,6 +35,8 @@ __all__ = ["Pool", "PoolStats", "Poolable", "Taken", "Waiter"]
 
 _YOUNGEST = 0.9
 """Of `max_connection_age`, what a connection lasts at least."""
+_LOOK_AGAIN = 1.0
+"""Seconds after which idle connections of uneven patience are looked at again."""
 
 
 class Poolable(Protocol):
@@ -148,7 +150,9 @@ class Pool(Generic[C]):
         self._max_age: float | None = getattr(limits, "max_connection_age", None)
         self._keep = limits.max_keepalive_connections
         self._expiry = inf if limits.keepalive_expiry is None else limits.keepalive_expiry
+        self._keeps = self._keep != 0 and self._expiry != 0
         self._runtime = runtime
+        self._clock = runtime.clock
         self._random = random
         # Re-entrant only so that it can be asked whose it is.
         self._lock = threading.RLock()
@@ -157,8 +161,9 @@ class Pool(Generic[C]):
         self._idle: dict[Hashable, dict[C, None]] = {}
         # All idle connections, longest idle first, with the moment until which each may be used.
         self._ages: OrderedDict[C, float] = OrderedDict()
-        # Whether some of these may be used for less long than others.
+        # Whether some of these may be used for less long than others; before when none of them need be looked for.
         self._uneven = False
+        self._soonest = inf
         # Connections to each origin, busy and idle, if they are limited.
         self._counts: dict[Hashable, int] = {}
         self._waiters: OrderedDict[Waiter[C], None] = OrderedDict()
@@ -166,10 +171,33 @@ class Pool(Generic[C]):
         self.abandoned: deque[C] = deque()
         self._doomed: set[C] = set()
 
+    def reuse(self, key: Hashable) -> C | None:
+        """The common case of `take`: a slot with an idle connection, and nothing to close. None: ask `take`."""
+        with self._lock:
+            idle = self._idle.get(key)
+            if not idle or self._waiters or self.abandoned or self._clock() >= self._soonest:
+                return None
+            connection, _ = idle.popitem()
+            if self._uneven and self._clock() >= self._ages[connection]:
+                idle[connection] = None
+                return None
+            if not idle:
+                del self._idle[key]
+            del self._ages[connection]
+            self._slots += 1
+            self._active[connection] = None
+            return connection
+
     def take(self, key: Hashable) -> Taken[C]:
         """Claim a slot for `key`, with an idle connection if there is one."""
         with self._lock:
-            return self._take(key, self._tidy())
+            due = self.abandoned or self._clock() >= self._soonest
+            taken = self._take(key, self._tidy() if due else [])
+            if self._uneven:
+                # The one that was taken may have lasted longer than those behind it.
+                self._soonest = -inf
+                taken.close += self._tidy()
+            return taken
 
     def retake(self, stale: C) -> Taken[C]:
         """Trade a connection that turned out to be stale for another idle one, keeping the slot; None: open one.
@@ -203,11 +231,12 @@ class Pool(Generic[C]):
 
         A connection that was given back already is left alone.
         """
-        if self._lock._is_owned():  # type: ignore[attr-defined]
+        lock = self._lock
+        if lock._is_owned():  # type: ignore[attr-defined]
             # Garbage collection has struck inside the pool, and closes a body that somebody stopped to iterate.
             self.abandoned.append(connection)
             return []
-        with self._lock:
+        with lock:
             if connection not in self._active:
                 return [] if reusable else [connection]
             del self._active[connection]
@@ -285,7 +314,7 @@ class Pool(Generic[C]):
 
                 self._random = random
             share = _YOUNGEST + (1 - _YOUNGEST) * self._random()
-            connection.retires_at = self._runtime.clock() + self._max_age * share
+            connection.retires_at = self._clock() + self._max_age * share
 
     def _take(self, key: Hashable, close: list[C], waiter: Waiter[C] | None = None) -> Taken[C]:
         """Claim a slot, or queue: as `waiter`, if there is one already."""
@@ -320,10 +349,12 @@ class Pool(Generic[C]):
             if connection in self._active:
                 del self._active[connection]
                 close += self._settle(connection.key, connection, reusable=False)
-        if self._ages and (self._expiry != inf or self._uneven):
-            now = self._runtime.clock()
-            while self._ages and next(iter(self._ages.values())) <= now:
+        if self._soonest != inf:
+            now = self._clock()
+            while (until := next(iter(self._ages.values()), inf)) <= now:
                 close.append(self._pop_oldest())
+            # Behind the first others may have less time left.
+            self._soonest = min(until, now + _LOOK_AGAIN) if self._uneven and self._ages else until
         return close
 
     def _settle(self, key: Hashable, connection: C | None, *, reusable: bool) -> list[C]:
@@ -332,7 +363,7 @@ class Pool(Generic[C]):
             self._doomed.discard(connection)
             reusable = False
         if self._max_age is not None and reusable and connection is not None:
-            reusable = self._runtime.clock() < connection.retires_at
+            reusable = self._clock() < connection.retires_at
         if self._waiters or self._held:
             heir = self._heir(key)
             if heir is not None:
@@ -343,15 +374,21 @@ class Pool(Generic[C]):
                     return close + self._hand_over(heir, None)
                 return self._hand_over(heir, connection)
         self._slots -= 1
-        if connection is None or not reusable or self._keep == 0 or self._expiry == 0:
+        if connection is None or not (reusable and self._keeps):
             self._uncount(key)
             return [] if connection is None else [connection]
-        self._idle.setdefault(key, {})[connection] = None
-        until = self._runtime.clock() + self._expiry
+        idle = self._idle.get(key)
+        if idle is None:
+            self._idle[key] = {connection: None}
+        else:
+            idle[connection] = None
+        now = self._clock()
+        until = now + self._expiry
         if connection.idle_limit < self._expiry or connection.retires_at < until:
             self._uneven = True
-            until = min(self._runtime.clock() + connection.idle_limit, connection.retires_at, until)
+            until = min(now + connection.idle_limit, connection.retires_at, until)
         self._ages[connection] = until
+        self._soonest = min(self._soonest, until)
         if self._keep is not None and len(self._ages) > self._keep:
             return [self._pop_oldest()]
         return []
@@ -364,7 +401,7 @@ class Pool(Generic[C]):
             if not idle:
                 del self._idle[key]
             until = self._ages.pop(connection)
-            if not self._uneven or self._runtime.clock() < until:
+            if not self._uneven or self._clock() < until:
                 return connection
             self._uncount(key)
             close.append(connection)

@@ -123,6 +123,11 @@ async def find(resolver: Resolver, host: str, port: int, system: Lookup) -> list
         ConnectTimeout: the resolver took too long.
         TypeError: it gave something else than addresses.
     """
+    if isinstance(resolver, CachedResolver):
+        # What is remembered needs no time, and so nobody who watches it.
+        remembered = resolver.remembered(host, port, system.runtime)
+        if remembered:
+            return [_with_port(address, port, resolver) for address in remembered]
     where, limit = place(host, port), system.left()
     asking = resolver.resolve(host, port, system)
     try:
@@ -186,13 +191,18 @@ class CachedResolver:
         self._answers: dict[tuple[str, int], _Answer] = {}
         self._questions: dict[Hashable, _Question] = {}
 
+    def remembered(self, host: str, port: int, runtime: Runtime) -> Sequence[Address] | None:
+        """What was said before, if it is still good."""
+        answer = self._answers.get((host, port))
+        return answer.rotated() if answer is not None and runtime.clock() < answer.until else None
+
     async def resolve(self, host: str, port: int, system: Lookup) -> Sequence[Address]:
         """As `Resolver.resolve`."""
         runtime = system.runtime
         while True:
-            answer = self._answers.get((host, port))
-            if answer is not None and runtime.clock() < answer.until:
-                return answer.rotated()
+            remembered = self.remembered(host, port, runtime)
+            if remembered is not None:
+                return remembered
             # Events belong to one loop, and what a parent process asked is not answered to its child.
             key = (os.getpid(), runtime.key, host, port)
             mine = _Question()

@@ -182,10 +182,11 @@ class SharedPool(Pool[Any]):
         return []
 
     def _give_back(self, connection: Any) -> list[Any]:
-        self._users[connection] -= 1
-        self._serve(connection)
-        if self._users[connection]:
-            return []
+        left = self._users[connection] = self._users[connection] - 1
+        if left or self._queued or self._opening:
+            self._serve(connection)
+            if self._users[connection]:
+                return []
         del self._users[connection]
         self._active.pop(connection, None)
         alive = bool(connection.room)
@@ -199,8 +200,9 @@ class SharedPool(Pool[Any]):
     def _serve(self, connection: Any) -> None:
         """Give the room of a connection to who waits for it."""
         key = connection.key
-        while self._users[connection] < connection.room:
-            waiter = self._next(key)
+        room = connection.room
+        while self._users[connection] < room:
+            waiter = self._next(key) if self._queued or self._opening else None
             if waiter is None:
                 self._roomy.setdefault(key, {})[connection] = None
                 return
@@ -234,7 +236,8 @@ class SharedPool(Pool[Any]):
         roomy = self._roomy.get(key, {})
         while roomy:
             connection = next(iter(roomy))
-            if self._users.get(connection, connection.room) < connection.room:
+            users = self._users.get(connection)
+            if users is not None and users < connection.room:
                 return connection
             del roomy[connection]
         self._roomy.pop(key, None)

@@ -86,16 +86,16 @@ class SharingCore(Core):
                 connection = await self._wait(request, taken.waiter, steps)
             if connection is None:
                 return await self._open(request, origin, steps)
-            if not (fresh and not _is_shared(connection)) and await self._is_good(
-                connection, request
-            ):
+            if await self._is_good(connection, request, fresh=fresh):
                 if request.observers:
                     request.note("connection.reused", number=connection.exchanges + 1)
                 return connection
             self.release(connection, reusable=False)
 
-    async def _is_good(self, connection: Any, request: Request) -> bool:
+    async def _is_good(self, connection: Any, request: Request, *, fresh: bool) -> bool:
         """Whether an exchange may begin here. Asks the server, if it has been silent for long."""
+        if fresh and not _is_shared(connection):
+            return False
         patience = getattr(self._limits, "ping_after", None)
         # Before what arrived in the meantime is taken in, which may have been long ago.
         asks = patience is not None and _is_shared(connection) and connection.silence >= patience

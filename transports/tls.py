@@ -29,6 +29,7 @@ __all__ = [
     "check_files",
     "create_ssl_context",
     "default_ssl_context",
+    "known_ssl_context",
     "load_default_authorities",
     "naming",
     "server_name",
@@ -277,6 +278,17 @@ def default_ssl_context(
         else:
             _contexts.move_to_end(key)
         return context
+
+
+def known_ssl_context(
+    verify: VerifyTypes, cert: CertTypes | None, trust_env: bool, alpn: tuple[str, ...]
+) -> ssl.SSLContext | None:
+    """As `default_ssl_context`, where nothing has to be built; else None. It never waits."""
+    verify = _checked(verify)
+    if _given(verify):
+        context: Any = verify
+        return None if cert else _users_own(context, alpn)
+    return _contexts.get(_key(verify, cert, trust_env, alpn))
 
 
 def _checks_in_handshake(context: ssl.SSLContext) -> bool:

@@ -196,9 +196,7 @@ def test_elapsed_ends_with_the_body(face: Face, monkeypatch: pytest.MonkeyPatch)
     From sending to closing; for a body that is there at once, to its head.
     """
     ticks = iter(range(100))
-    monkeypatch.setattr(
-        sys.modules["scallion._seam"].time, "perf_counter", lambda: float(next(ticks))
-    )
+    monkeypatch.setattr(sys.modules["scallion._seam"], "perf_counter", lambda: float(next(ticks)))
     streams: list[Any] = []
 
     async def scenario(client: Driven) -> list[timedelta]:

@@ -215,6 +215,32 @@ def test_where_nobody_listens_there_is_no_layer(caplog: pytest.LogCaptureFixture
         assert nothing is Logging()(get(), lambda request: nothing)  # type: ignore[arg-type]
 
 
+def test_a_logger_without_handlers_is_not_listened_to(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A program that configured no logging pays for none, until it gives the logger, or the root, a handler.
+    """
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    monkeypatch.setattr(handler, "emit", records.append)
+    monkeypatch.setattr(logging.root, "handlers", [])
+    logger, nothing = logging.getLogger("scallion"), object()
+    layer: Any = Logging()
+
+    assert nothing is layer(get(), lambda request: nothing)
+
+    for listening in (logger, logging.root):
+        listening.addHandler(handler)
+        play([layer], get(), World([Response(503)]), drive)
+        listening.removeHandler(handler)
+    monkeypatch.setattr(logger, "propagate", False)
+    logging.root.addHandler(handler)
+
+    assert nothing is layer(get(), lambda request: nothing)
+    assert 2 == len(records)
+
+
 def test_structlogs_level_counts(drive: Drive) -> None:
     """
     So does a later change of it.

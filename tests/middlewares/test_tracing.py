@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
 
+from scallion.middlewares import tracing
 from scallion.middlewares.redirects import Redirects
 from scallion.middlewares.retries import FullJitter, Retries
 from scallion.middlewares.tracing import AttemptTracing, Tracing
@@ -401,21 +402,42 @@ def test_what_is_not_sampled_is_still_propagated(drive: Drive) -> None:
     assert 0 == flags & TraceFlags.SAMPLED
 
 
+@pytest.mark.parametrize("by", ["variable", "function"])
 def test_a_global_provider_counts_from_when_it_is_set(
-    drive: Drive, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+    drive: Drive, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     """
-    Layers made, and used, before it was set use it from then on.
+    Layers made, and used, before it was set use it from then on, wherever OpenTelemetry keeps it.
     """
     layers: list[Any] = [Tracing(), AttemptTracing()]
     play(layers, get(), World([Response(200)]), drive)
-    monkeypatch.setattr(trace, "get_tracer_provider", lambda: recorder.provider)
+    if by == "variable":
+        monkeypatch.setattr(trace, "_TRACER_PROVIDER", recorder.provider)
+    else:
+        monkeypatch.delattr(trace, "_TRACER_PROVIDER")
+        monkeypatch.setattr(trace, "get_tracer_provider", lambda: recorder.provider)
 
     play(layers, get(), World([Response(200)]), drive)
     monkeypatch.undo()
     play(layers, get(), World([Response(200)]), drive)
 
     assert ["HTTP GET", "GET"] * 2 == [span.name for span in recorder.spans]
+
+
+def test_a_provider_that_the_environment_names_counts(
+    drive: Drive, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    OpenTelemetry makes it when it is first asked, and so it is asked.
+    """
+    tracing._provider_is_named.cache_clear()
+    monkeypatch.setenv("OTEL_PYTHON_TRACER_PROVIDER", "mine")
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: recorder.provider)
+
+    play([AttemptTracing()], get(), World([Response(200)]), drive)
+    tracing._provider_is_named.cache_clear()
+
+    assert ["GET"] == [span.name for span in recorder.spans]
 
 
 # Construction

@@ -328,6 +328,142 @@ def test_cancelling_from_outside_is_no_timeout(backend: str) -> None:
     assert anyio.run(scenario, backend=backend)
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_bounded_work_within_bounded_work(backend: str) -> None:
+    """
+    The inner deadline ends the inner work alone, the outer one everything.
+    """
+    runtime = AsyncRuntime()
+
+    async def inner() -> str:
+        with pytest.raises(TimeoutError):
+            await runtime.bounded(anyio.sleep_forever(), runtime.clock())
+        return "went on"
+
+    async def hopeless() -> None:
+        await runtime.bounded(anyio.sleep_forever(), runtime.clock() + 60)
+
+    async def scenario() -> str:
+        with pytest.raises(TimeoutError):
+            await runtime.bounded(hopeless(), runtime.clock())
+        return await runtime.bounded(inner(), runtime.clock() + 60)
+
+    assert "went on" == anyio.run(scenario, backend=backend)
+
+
+@pytest.mark.parametrize("swallow", [True, False])
+def test_a_deadline_leaves_no_cancellation_behind(swallow: bool) -> None:
+    """
+    On asyncio a task counts who asked for its end; whoever encloses it must not take a deadline's for his own.
+    """
+    runtime = AsyncRuntime()
+
+    async def stubborn() -> str:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            if not swallow:
+                raise
+        return "ended in its own way"
+
+    async def scenario() -> int:
+        task = asyncio.current_task()
+        assert task is not None
+        if swallow:
+            assert "ended in its own way" == await runtime.bounded(stubborn(), runtime.clock())
+        else:
+            with pytest.raises(TimeoutError):
+                await runtime.bounded(stubborn(), runtime.clock())
+        return task.cancelling()
+
+    assert 0 == asyncio.run(scenario())
+
+
+def test_a_task_that_is_cancelled_as_its_deadline_passes_is_cancelled() -> None:
+    """
+    Who cancelled it meant it, and finds no TimeoutError in its stead.
+    """
+    runtime = AsyncRuntime()
+    cleaned = asyncio.Event()
+
+    async def slow_to_end() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            cleaned.set()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    async def scenario() -> bool:
+        task = asyncio.create_task(
+            runtime.bounded(slow_to_end(), runtime.clock())  # type: ignore[arg-type]
+        )
+        await cleaned.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return task.cancelled()
+
+    assert asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_who_is_cancelled_while_waiting_for_an_event(backend: str) -> None:
+    """
+    The others are woken all the same, and the event still says how it stands.
+    """
+    runtime = AsyncRuntime()
+    woken: list[bool] = []
+
+    async def scenario() -> bool:
+        event = runtime.event()
+
+        async def waiter() -> None:
+            woken.append(await event.wait())
+
+        async with anyio.create_task_group() as group:
+            with anyio.CancelScope() as scope:
+                group.start_soon(waiter)
+                await anyio.wait_all_tasks_blocked()
+                scope.cancel()
+                await event.wait(60)
+            assert scope.cancelled_caught
+            event.set()
+        return event.is_set()
+
+    assert anyio.run(scenario, backend=backend)
+    assert [True] == woken
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_an_event_made_before_the_loop_runs(backend: str) -> None:
+    """
+    It belongs to the loop that it is waited for in.
+    """
+    event = AsyncRuntime().event()
+
+    async def scenario() -> list[bool]:
+        seen = [await event.wait(0)]
+        event.set()
+        return [*seen, await event.wait()]
+
+    assert [False, True] == anyio.run(scenario, backend=backend)
+
+
+def test_one_runtime_in_two_loops_one_after_the_other() -> None:
+    """
+    Deadlines are kept by the loop that runs.
+    """
+    runtime = AsyncRuntime()
+
+    async def scenario() -> bool:
+        with pytest.raises(TimeoutError):
+            await runtime.bounded(anyio.sleep_forever(), runtime.clock())
+        return await runtime.event().wait(0)
+
+    assert [False, False] == [asyncio.run(scenario()) for _ in range(2)]
+
+
 def test_loops_have_different_keys() -> None:
     """
     What waits in one loop must not be woken from another.

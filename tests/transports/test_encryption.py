@@ -556,3 +556,104 @@ def test_tls_within_tls(
         assert plain.stale() is True
 
     play(scenario)
+
+
+def test_tls_reads_into_the_readers_memory(
+    play: Loop, serve: Servers, server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    """
+    Many records, and a part of one; what one way of reading leaves is the other's.
+    """
+    payload = bytes(range(256)) * 1200
+
+    def handle(connection: socket.socket) -> None:
+        connection.sendall(payload)
+        connection.recv(1)
+
+    address = serve(wrapped(server_context, handle))
+
+    async def scenario(network: Network) -> None:
+        plain = await network.connect_tcp(*address, LONG)
+        channel = await plain.start_tls(client_context, "localhost", LONG)
+        room = bytearray(len(payload))
+        with memoryview(room) as view:
+            assert 10 == await channel.read_into(view[:10], LONG)
+            assert channel.answered() is True
+            assert 90_000 == await channel.read_into(view[10:90_010], LONG, 90_000)
+            part = await channel.read(20, LONG)
+            begun = 90_010 + len(part)
+            room[90_010:begun] = part
+            rest = view[begun:]
+            assert len(rest) == await channel.read_into(rest, LONG, len(rest))
+            assert payload == room
+            await channel.write(b".", LONG)
+            assert 0 == await channel.read_into(view, LONG, 5)
+            assert b"" == await channel.read(5, LONG)
+            channel.close()
+            with pytest.raises(ReadError):
+                await channel.read_into(view, LONG)
+
+    play(scenario)
+
+
+def test_a_goodbye_that_comes_with_the_last_bytes(
+    play: Loop, serve: Servers, server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    """
+    It is the end, though the server leaves the socket open.
+    """
+    done = threading.Event()
+
+    def handle(connection: Any) -> None:
+        connection.recv(10)
+        connection.sendall(b"bye")
+        connection.setblocking(False)
+        with pytest.raises(ssl.SSLWantReadError):
+            connection.unwrap()
+        done.wait(LONG)
+
+    address = serve(wrapped(server_context, handle))
+
+    async def scenario(network: Network) -> None:
+        plain = await network.connect_tcp(*address, LONG)
+        channel = await plain.start_tls(client_context, "localhost", LONG)
+        await channel.write(b"hello", LONG)
+        await play.settle()
+        assert b"bye" == await read_exactly(channel, 3)
+        assert b"" == await channel.read(1, LONG)
+        assert b"" == await channel.read(1, LONG)
+        assert channel.stale() is True
+        channel.close()
+        done.set()
+
+    play(scenario)
+
+
+def test_a_forged_record_after_a_good_one(
+    play: Loop, serve: Servers, server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    """
+    Read into memory, the good one arrives, and then there is an error.
+    """
+
+    def forge(secure: socket.socket) -> None:
+        secure.sendall(b"good")
+        socket.socket.send(secure, b"\x17\x03\x03\x00\x20" + bytes(32))
+        with pytest.raises(ssl.SSLError, match="bad record mac"):
+            secure.recv(1)
+
+    address = serve(wrapped(server_context, forge))
+
+    async def scenario(network: Network) -> None:
+        plain = await network.connect_tcp(*address, LONG)
+        channel = await plain.start_tls(client_context, "localhost", LONG)
+        room = bytearray(100)
+        assert 4 == await channel.read_into(memoryview(room), LONG, 4)
+        assert b"good" == room[:4]
+        for _ in range(2):
+            with pytest.raises(ReadError, match="decryption failed"):
+                await channel.read_into(memoryview(room), LONG, 4)
+        assert channel.answered() is True
+        await channel.aclose()
+
+    play(scenario)

@@ -22,7 +22,7 @@ from scallion.pipeline.errors import (
 )
 from scallion.pipeline.settings import Limits
 from scallion.transports.http import HTTPTransport
-from scallion.transports.http2_codec import LAST_STREAM_ID
+from scallion.transports.http2_sending import LAST_STREAM_ID
 from support.colours import Drive
 from support.http2_server import Call, HTTP2Server, Session
 from support.together import together
@@ -306,7 +306,7 @@ def test_stream_identifiers_run_out(drive: Drive) -> None:
                 await wire.read(first)
                 core = wire.transport._core
                 connection = next(iter(core.pool._ages))
-                connection._codec.highest_outbound_stream_id = LAST_STREAM_ID - 2
+                connection._codec.last_id = LAST_STREAM_ID - 2
                 for stream_id in (LAST_STREAM_ID, 1, 3):
                     response = await wire.open("GET", server.url)
                     assert b"ok" == await wire.read(response)

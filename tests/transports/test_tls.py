@@ -16,7 +16,7 @@ import trustme
 
 from scallion import TLS, AsyncHTTPTransport, HTTPTransport
 from scallion.transports import tls
-from scallion.transports.tls import create_ssl_context, default_ssl_context
+from scallion.transports.tls import create_ssl_context, default_ssl_context, known_ssl_context
 
 HTTP1 = ("http/1.1",)
 HTTP2 = ("h2", "http/1.1")
@@ -305,6 +305,20 @@ def test_one_context_per_setting(bundle: str) -> None:
     assert context is not default_ssl_context(bundle, None, True, HTTP2)
     assert context is not default_ssl_context(bundle, None, False, HTTP1)
     assert context is not default_ssl_context(False, None, True, HTTP1)
+
+
+def test_what_was_made_is_known(bundle: str) -> None:
+    """
+    Who must not wait learns first whether there is anything to build; a user's own context needs none.
+    """
+    assert known_ssl_context(bundle, None, True, HTTP1) is None
+
+    made = default_ssl_context(bundle, None, True, HTTP1)
+
+    assert made is known_ssl_context(bundle, None, True, HTTP1)
+    assert made is known_ssl_context(made, None, True, HTTP1)
+    assert known_ssl_context(bundle, None, True, HTTP2) is None
+    assert known_ssl_context(made, "own.pem", True, HTTP1) is None
 
 
 def test_another_environment_is_another_context(

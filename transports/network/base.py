@@ -34,6 +34,19 @@ class ByteChannel(Protocol):
             ReadError: the connection broke, or is closed.
         """
 
+    async def read_into(self, buffer: memoryview, timeout: float | None, least: int = 1) -> int:
+        """The same into the caller's memory: `least` to `len(buffer)` bytes, less only at the end of the stream.
+
+        Nothing is written to `buffer` after this has returned or raised. Where it raises, what had arrived may be lost.
+
+        Returns:
+            How many bytes; 0 at the end of the stream.
+
+        Raises:
+            ReadTimeout: nothing more arrived for `timeout` seconds.
+            ReadError: the connection broke, or is closed.
+        """
+
     async def write(self, data: bytes, timeout: float | None) -> None:
         """Send all of `data`, or hand what remains to a bounded buffer.
 

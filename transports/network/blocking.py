@@ -12,10 +12,10 @@ import select
 import socket
 import threading
 from collections.abc import Sequence
-from typing import Any
 
 from .base import ByteChannel, SocketOption
 from .connecting import Address, as_addresses, dial_tcp, dial_unix, look_up
+from .faults import read_closed, read_failed, read_timed_out
 from .sockets import SocketChannel, readable_now
 
 __all__ = ["BlockingNetwork"]
@@ -112,6 +112,41 @@ class PollWaits:
         """The last to wait closes the socket."""
         if not (self._waiting_in or self._waiting_out):
             self._sock.close()
+
+
+class PollChannel(SocketChannel):
+    """A connection on which one poll, and one call, is what reading costs."""
+
+    __slots__ = ()
+
+    _waits: PollWaits
+
+    async def read(self, max_bytes: int, timeout: float | None) -> bytes:
+        # As in the base class, and as `PollWaits.readable`, without the calls between.
+        waits = self._waits
+        while not self._closed:
+            waits._waiting_in = True
+            try:
+                if waits._closing:
+                    raise _closed()
+                arrived = waits._poll_in.poll(_milliseconds(timeout))
+                if waits._closing:
+                    raise _closed()
+                if not arrived:
+                    raise read_timed_out(timeout)
+                return self._sock.recv(max_bytes)
+            except BlockingIOError:
+                continue
+            except OSError as exc:
+                raise read_failed(exc) from exc
+            finally:
+                waits._waiting_in = False
+                if waits._closing:
+                    waits._leave()
+        raise read_closed()
+
+    def stale(self) -> bool:
+        return self._closed or bool(self._waits._poll_in.poll(0))
 
 
 class SelectWaits:  # pragma: no cover  (Windows has no poll)
@@ -227,8 +262,9 @@ class BlockingNetwork:
 
 
 def _channel(sock: socket.socket) -> SocketChannel:
-    waits: Any = PollWaits(sock) if hasattr(select, "poll") else SelectWaits(sock)
-    return SocketChannel(sock, waits)
+    if hasattr(select, "poll"):
+        return PollChannel(sock, PollWaits(sock))
+    return SocketChannel(sock, SelectWaits(sock))  # pragma: no cover  (Windows)
 
 
 def _poll(sock: socket.socket, mask: int) -> select.poll:

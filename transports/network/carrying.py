@@ -13,9 +13,21 @@ __all__ = ["Carrying"]
 
 
 class Carrying:
-    """Uploads that end with an answer, and encryption, for any `Carrier`."""
+    """Reading into memory, uploads that end with an answer, and encryption, for any `Carrier`."""
 
     __slots__ = ()
+
+    async def read_into(
+        self: Carrier, buffer: memoryview, timeout: float | None, least: int = 1
+    ) -> int:
+        filled = 0
+        while filled < least:
+            data = await self.read(len(buffer) - filled, timeout)
+            if not data:
+                break
+            buffer[filled : filled + len(data)] = data
+            filled += len(data)
+        return filled
 
     async def write_or_answer(self: Carrier, data: bytes, timeout: float | None) -> int:
         view = memoryview(data)

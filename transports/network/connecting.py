@@ -16,6 +16,7 @@ import socket
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from itertools import chain, zip_longest
 from typing import Any, NamedTuple, Protocol
 
@@ -251,17 +252,19 @@ class _Race:
 
 def _literal(host: str, port: int) -> list[Address]:
     """The address that an IP address means by itself: no resolver is asked, and no thread is needed."""
-    # Scoped IPv6 addresses (fe80::1%eth0) are left to the resolver.
-    for family, target in (
-        (socket.AF_INET, (host, port)),
-        (socket.AF_INET6, (host, port, 0, 0)),
-    ):
-        try:
-            socket.inet_pton(family, host)
-        except (OSError, ValueError):
-            continue
-        return [Address(family, target)]
-    return []
+    # Scoped IPv6 addresses (fe80::1%eth0) are left to the resolver; what is plainly a name costs no exception.
+    target: Any
+    if ":" in host:
+        family, target = socket.AF_INET6, (host, port, 0, 0)
+    elif host[-1:].isdecimal():
+        family, target = socket.AF_INET, (host, port)
+    else:
+        return []
+    try:
+        socket.inet_pton(family, host)
+    except (OSError, ValueError):
+        return []
+    return [Address(family, target)]
 
 
 def is_address(host: str) -> bool:
@@ -299,16 +302,23 @@ def _text(address: Address) -> str:
 
 def _keep_alive(sock: socket.socket, seconds: float) -> None:
     """Let TCP ask after so much silence, and again and again (RFC 9293 section 3.8.4)."""
+    # Where one is not to be had, that is no reason not to connect.
+    with suppress(OSError):
+        for option in _keep_alive_options(seconds):
+            sock.setsockopt(*option)
+
+
+@lru_cache(maxsize=16)
+def _keep_alive_options(seconds: float) -> tuple[SocketOption, ...]:
     span = min(max(1, round(seconds)), _LONGEST_KEEPALIVE)
     # Linux and Windows call it IDLE, macOS ALIVE.
     idle = "TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE"
     wanted = ((idle, span), ("TCP_KEEPINTVL", span), ("TCP_KEEPCNT", _PROBES))
-    # Where one is not to be had, that is no reason not to connect.
-    with suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in wanted:
-            if hasattr(socket, name):
-                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    known = ((name, value) for name, value in wanted if hasattr(socket, name))
+    return (
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        *((socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in known),
+    )
 
 
 def _bind(sock: socket.socket, local: str) -> None:
@@ -328,8 +338,8 @@ def _bind(sock: socket.socket, local: str) -> None:
 
 def _interleaved(addresses: list[Address]) -> list[Address]:
     """The first family, the other, the first again … (RFC 8305 section 4)."""
-    if not addresses:
-        return []
+    if len(addresses) < 2:
+        return addresses
     first = addresses[0].family
     ours = [address for address in addresses if address.family == first]
     theirs = [address for address in addresses if address.family != first]

@@ -30,9 +30,9 @@ from scallion.pipeline.errors import (
 
 from .base import Carrier
 from .carrying import Carrying
+from .decryption import Decryption
 from .faults import (
     read_closed,
-    read_failed,
     read_timed_out,
     write_closed,
     write_failed,
@@ -55,22 +55,16 @@ def _port(carrier: Carrier) -> int | None:
     return address[1] if isinstance(address, tuple) else None
 
 
-class TLSChannel(Carrying):
+class TLSChannel(Decryption, Carrying):
     """An encrypted connection. Owns the channel below it."""
 
     __slots__ = (
-        "_arrived",
         "_carrier",
         "_closed",
-        "_failure",
         "_held",
-        "_incoming",
-        "_lock",
         "_outgoing",
         "_pins",
-        "_resumption",
         "_sending",
-        "_ssl",
         "first",
         "ready",
     )
@@ -81,12 +75,12 @@ class TLSChannel(Carrying):
         # Objects over memory do not ask for this themselves, as OpenSSL's sockets do.
         if context.check_hostname and not server_hostname:
             raise ValueError("check_hostname requires server_hostname")
+        super().__init__()
         self._carrier = carrier
-        self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         terms = terms_of(context)
         self._pins = () if terms is None else terms.fingerprints
-        self._resumption: Resumption | None = None
+        self._resumption = None
         session = None
         if terms is not None and terms.sessions is not None:
             self._resumption = Resumption(terms.sessions, (server_hostname, _port(carrier)))
@@ -94,10 +88,7 @@ class TLSChannel(Carrying):
         self._ssl = context.wrap_bio(
             self._incoming, self._outgoing, server_hostname=server_hostname, session=session
         )
-        self._lock = threading.Lock()
         self._sending = threading.Lock()
-        self._arrived: bytes | None = None  # decrypted, not yet asked for; empty: the end
-        self._failure: ssl.SSLError | None = None
         self._held = memoryview(b"")
         self._closed = False
         self.first = (
@@ -144,20 +135,32 @@ class TLSChannel(Carrying):
         if self._resumption is not None and self._ssl.version() == "TLSv1.2":
             self._learn()
 
-    def _learn(self) -> None:
-        """Keep the session for other connections."""
-        if self._resumption is not None and self._resumption.learn(self._ssl):
-            self._resumption = None
+    # Reading
 
     async def read(self, max_bytes: int, timeout: float | None) -> bytes:
         while not self._closed:
-            data = self.read_available(max_bytes)
+            if self._more or self._incoming.pending:
+                data = self.read_available(max_bytes)
+                if data is not None:
+                    return data
+            if (self._held or self._outgoing.pending) and await self._settle(timeout):
+                continue
+            data = self._opened(await self._carrier.read(_READ_SIZE, timeout), max_bytes)
             if data is not None:
                 return data
-            if self._held and await self._interrupted(timeout):
-                continue
-            await self._answer_below(timeout)
-            await self._receive(timeout)
+        raise read_closed()
+
+    async def read_into(self, buffer: memoryview, timeout: float | None, least: int = 1) -> int:
+        filled = 0
+        while not self._closed:
+            with buffer[filled:] as room:
+                got = self.read_available_into(room)
+            if got is not None:
+                filled += got
+                if filled >= least or not got:
+                    return filled
+            elif not (self._held or self._outgoing.pending) or not await self._settle(timeout):
+                self._feed(await self._carrier.read(_READ_SIZE, timeout))
         raise read_closed()
 
     def read_nowait(self, max_bytes: int) -> bytes | None:
@@ -171,83 +174,60 @@ class TLSChannel(Carrying):
             self._feed(below)
         raise read_closed()
 
-    def read_available(self, max_bytes: int) -> bytes | None:
-        """What can be decrypted without receiving more; `b""` at the end, None if there is nothing."""
-        arrived = self._arrived
-        if arrived is not None:
-            # The end of the stream stays the end.
-            self._arrived = arrived[max_bytes:] or None if arrived else arrived
-            return arrived[:max_bytes]
-        if self._failure is not None:
-            raise read_failed(self._failure) from self._failure
-        # Asking OpenSSL for what it cannot have costs an exception.
-        if not self._incoming.pending and not self._incoming.eof and not self._ssl.pending():
-            return None
-        with self._lock:
-            return self._decrypt(max_bytes)
+    async def _settle(self, timeout: float | None) -> bool:
+        """Send what the peer waits for before it says more; whether it spoke before all of it was sent."""
+        if self._held and await self._interrupted(timeout):
+            return True
+        if self._outgoing.pending:
+            # What reading gave rise to: a new key's acknowledgement, a new handshake. If it cannot be sent, receiving
+            # will say more about why.
+            with contextlib.suppress(WriteError, WriteTimeout):
+                await self._flush(timeout)
+        return False
 
-    def _decrypt(self, max_bytes: int) -> bytes | None:
-        """As many records as are there, up to `max_bytes`."""
-        parts: list[bytes] = []
-        room = max_bytes
-        while room:
-            try:
-                part = self._ssl.read(room)
-            except ssl.SSLWantReadError:
-                break
-            except ssl.SSLEOFError:
-                # Closed without a goodbye. The framing of HTTP tells whether something is missing.
-                part = b""
-            except ssl.SSLError as exc:
-                # OpenSSL says it once, and calls it the end the next time.
-                self._failure = exc
-                if parts:
-                    break  # What came before is good.
-                raise read_failed(exc) from exc
-            if not part:
-                if not parts:
-                    self._arrived = b""
-                    return b""
-                break
-            parts.append(part)
-            room -= len(part)
-            if not self._incoming.pending:
-                break
-        if self._resumption is not None and parts:
-            self._learn()
-        if len(parts) == 1:
-            return parts[0]
-        return b"".join(parts) if parts else None
+    # Writing
 
     async def write(self, data: bytes, timeout: float | None) -> None:
-        if len(data) <= _WRITE_SIZE:
-            sent = await self._encrypt(data, timeout)
-            await self._flush(timeout)
-            if sent == len(data):
+        sent = 0
+        if len(data) <= _WRITE_SIZE and not self._held and self._sending.acquire(False):
+            # Nearly always: nothing goes before it, and one write will do. As `_flush`, without the calls between.
+            try:
+                sent = self._encrypt(data)
+                with self._lock:
+                    ciphertext = self._outgoing.read()
+                await self._carrier.write(ciphertext, timeout)
+            finally:
+                self._sending.release()
+            if sent == len(data) and not self._outgoing.pending:
                 return
-            data = data[sent:]
-        rest = memoryview(data)
+        rest = memoryview(data)[sent:]
+        await self._flush(timeout)
         while rest:
-            rest = rest[await self._encrypt(rest[:_WRITE_SIZE], timeout) :]
+            rest = rest[await self._encrypted(rest[:_WRITE_SIZE], timeout) :]
             await self._flush(timeout)
 
-    async def _encrypt(self, data: bytes | memoryview, timeout: float | None) -> int:
+    async def _encrypted(self, data: memoryview, timeout: float | None) -> int:
         """Encrypt the beginning of `data`; how much of it."""
-        while not self._closed:
-            try:
-                with self._lock:
-                    return self._ssl.write(data)
-            except ssl.SSLWantReadError:
-                # The server negotiates anew (TLS 1.2) and must be heard first.
-                await self._flush(timeout)
-                await self._hear(timeout)
-            except OSError as exc:
-                raise write_failed(exc) from exc
-        raise write_closed()
+        while not (taken := self._encrypt(data)) and data:
+            await self._flush(timeout)
+            await self._hear(timeout)
+        return taken
+
+    def _encrypt(self, data: bytes | memoryview) -> int:
+        """The same without waiting: 0 if the server negotiates anew (TLS 1.2) and must be heard first."""
+        if self._closed:
+            raise write_closed()
+        try:
+            with self._lock:
+                return self._ssl.write(data)
+        except ssl.SSLWantReadError:
+            return 0
+        except OSError as exc:
+            raise write_failed(exc) from exc
 
     async def _hear(self, timeout: float | None) -> None:
         try:
-            await self._receive(timeout)
+            self._feed(await self._carrier.read(_READ_SIZE, timeout))
         except TimeoutException as exc:
             raise WriteTimeout(str(exc)) from exc
         except TransportError as exc:
@@ -255,23 +235,23 @@ class TLSChannel(Carrying):
 
     async def write_or_answer(self, data: bytes, timeout: float | None) -> int:
         accepted = await super().write_or_answer(data, timeout)
-        if self._arrived is None:
+        if not self._arrived and not self._ended:
             await self._push(timeout)
         return accepted
 
     async def write_some(self, data: memoryview, timeout: float | None) -> int:
         # Nothing is waited for once data is encrypted: a call that was broken off has accepted none of it. What is
         # accepted leaves with the next call, or the next read.
-        if self._arrived is not None or self._ssl.pending() or not await self._push(timeout):
+        if self._unread() or not await self._push(timeout):
             return 0
-        taken = await self._encrypt(data[:_WRITE_SIZE], timeout)
+        taken = await self._encrypted(data[:_WRITE_SIZE], timeout)
         with self._lock:
             self._held = memoryview(bytes(self._held) + self._outgoing.read())
         return taken
 
     async def _push(self, timeout: float | None) -> bool:
         """Send what is held until the peer speaks; whether all of it was sent, or is being sent by somebody else."""
-        if not self._sending.acquire(blocking=False):
+        if not self._sending.acquire(False):
             return True
         try:
             while self._held:
@@ -313,36 +293,22 @@ class TLSChannel(Carrying):
         arrived = self.read_nowait(_READ_SIZE)
         if arrived is None:
             return False
-        self._arrived = arrived + (self._arrived or b"")
+        self._arrived = arrived + self._arrived
+        self._more = True
         return True
 
     async def _flush(self, timeout: float | None) -> None:
         """Send what OpenSSL wants to have sent."""
-        while (self._held or self._outgoing.pending) and self._sending.acquire(blocking=False):
+        while (self._held or self._outgoing.pending) and self._sending.acquire(False):
             try:
                 with self._lock:
-                    ciphertext = bytes(self._held) + self._outgoing.read()
-                    self._held = memoryview(b"")
+                    ciphertext = self._outgoing.read()
+                    if self._held:
+                        ciphertext = bytes(self._held) + ciphertext
+                        self._held = memoryview(b"")
                 await self._carrier.write(ciphertext, timeout)
             finally:
                 self._sending.release()
-
-    async def _answer_below(self, timeout: float | None) -> None:
-        """Send what reading gave rise to: a new key's acknowledgement, a new handshake."""
-        if self._outgoing.pending:
-            # If it cannot be sent, receiving will say more about why.
-            with contextlib.suppress(WriteError, WriteTimeout):
-                await self._flush(timeout)
-
-    async def _receive(self, timeout: float | None) -> None:
-        self._feed(await self._carrier.read(_READ_SIZE, timeout))
-
-    def _feed(self, ciphertext: bytes) -> None:
-        with self._lock:
-            if ciphertext:
-                self._incoming.write(ciphertext)
-            else:
-                self._incoming.write_eof()
 
     def close(self) -> None:
         self._closed = True
@@ -363,9 +329,9 @@ class TLSChannel(Carrying):
             self._carrier.close()
 
     def answered(self) -> bool:
-        if self._closed or self._failure or self._arrived is not None or self._ssl.pending():
+        if self._closed or self._failure or self._unread():
             return True
-        if not self._incoming.pending and not self._carrier.answered():
+        if not self._incoming.pending and not self._carrier.stale():
             return False
         # What has arrived may be OpenSSL's business alone, such as a session ticket.
         try:
@@ -374,6 +340,8 @@ class TLSChannel(Carrying):
             return True
 
     def stale(self) -> bool:
+        if not (self._closed or self._more or self._incoming.pending or self._carrier.stale()):
+            return False
         return self.answered()
 
     def info(self, name: str) -> Any:

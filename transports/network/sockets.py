@@ -71,6 +71,23 @@ class SocketChannel(Carrying):
                 raise read_failed(exc) from exc
         raise read_closed()
 
+    async def read_into(self, buffer: memoryview, timeout: float | None, least: int = 1) -> int:
+        filled = 0
+        while not self._closed:
+            try:
+                if not await self._waits.readable(timeout):
+                    raise read_timed_out(timeout)
+                with buffer[filled:] as rest:
+                    got = self._sock.recv_into(rest)
+            except BlockingIOError:
+                continue
+            except OSError as exc:
+                raise read_failed(exc) from exc
+            filled += got
+            if filled >= least or not got:
+                return filled
+        raise read_closed()
+
     def read_nowait(self, max_bytes: int) -> bytes | None:
         try:
             return self._sock.recv(max_bytes)
@@ -80,7 +97,12 @@ class SocketChannel(Carrying):
             raise read_failed(exc) from exc
 
     async def write(self, data: bytes, timeout: float | None) -> None:
-        sent = self._send(data)
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as exc:
+            raise write_failed(exc) from exc
         if sent == len(data):
             return
         rest = memoryview(data)[sent:]
@@ -149,11 +171,13 @@ class SocketChannel(Carrying):
 
 def socket_info(sock: Any, name: str) -> Any:
     """`"client_addr"` and `"server_addr"`; None for anything else, or once the socket is closed."""
-    with contextlib.suppress(OSError):
+    try:
         if name == "client_addr":
             return sock.getsockname()
         if name == "server_addr":
             return sock.getpeername()
+    except OSError:
+        pass
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from math import inf
@@ -13,7 +14,9 @@ import trio
 
 from .base import ByteChannel, SocketOption
 from .connecting import Address, as_addresses, dial_tcp, dial_unix, look_up
-from .sockets import SocketChannel, poll_now, readable_now
+from .sockets import poll_now, readable_now
+from .trio_alarm import alarm_of_this_run
+from .trio_channel import TrioChannel
 
 __all__ = ["TrioNetwork"]
 
@@ -21,16 +24,50 @@ __all__ = ["TrioNetwork"]
 class TrioWaits:
     """Waits for one socket. Every wait is a checkpoint."""
 
-    __slots__ = ("_sock",)
+    __slots__ = ("_alarm", "_closing", "_poll", "_rung", "_sock")
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._alarm = alarm_of_this_run()
+        self._rung = False
+        self._closing = False
+        # For looking whether an idle connection is still good.
+        self._poll: select.poll | None = None
 
     async def readable(self, timeout: float | None) -> bool:
-        return await _within(timeout, trio.lowlevel.wait_readable, self._sock)
+        try:
+            if timeout is None:
+                await trio.lowlevel.wait_readable(self._sock)
+                return True
+            self._rung = False
+            self._alarm.set(self, timeout)
+            try:
+                await trio.lowlevel.wait_readable(self._sock)
+            finally:
+                self._alarm.waiting.pop(self, None)
+        except trio.ClosedResourceError as exc:
+            # Cases: the alarm rang; the socket is being closed.
+            if self._rung and not self._closing:
+                return False
+            raise _bad_descriptor() from exc
+        return True
+
+    def ring(self) -> None:
+        """End the wait of who reads, who has waited long enough."""
+        if self._closing:
+            return
+        self._rung = True
+        # The one way to end another task's wait for a socket. A writer is woken too, and tries once more.
+        trio.lowlevel.notify_closing(self._sock)
 
     async def writable(self, timeout: float | None) -> bool:
-        return await _within(timeout, trio.lowlevel.wait_writable, self._sock)
+        with trio.move_on_after(inf if timeout is None else max(0.0, timeout)) as scope:
+            try:
+                await trio.lowlevel.wait_writable(self._sock)
+            except trio.ClosedResourceError as exc:
+                if self._closing:
+                    raise _bad_descriptor() from exc
+        return not scope.cancelled_caught
 
     async def either(self, timeout: float | None) -> tuple[bool, bool]:
         await trio.lowlevel.checkpoint()
@@ -38,13 +75,20 @@ class TrioWaits:
         readable, writable = poll_now(self._sock)
         if readable or writable:
             return readable, writable
-        await _within(timeout, _first_of_both, self._sock)
+        with trio.move_on_after(inf if timeout is None else max(0.0, timeout)):
+            await _first_of_both(self._sock)
         return poll_now(self._sock)
 
     def readable_now(self) -> bool:
-        return readable_now(self._sock)
+        if self._poll is None:
+            if not hasattr(select, "poll"):  # pragma: no cover  (Windows)
+                return readable_now(self._sock)
+            self._poll = select.poll()
+            self._poll.register(self._sock, select.POLLIN)
+        return bool(self._poll.poll(0))
 
     def closing(self) -> bool:
+        self._closing = True
         try:
             trio.lowlevel.notify_closing(self._sock)
         except (RuntimeError, OSError):
@@ -53,20 +97,8 @@ class TrioWaits:
         return True
 
 
-async def _within(
-    timeout: float | None, wait: Callable[[Any], Awaitable[None]], subject: Any
-) -> bool:
-    """Whether `wait` came to its end in time."""
-    try:
-        if timeout is None:
-            await wait(subject)
-            return True
-        with trio.move_on_after(max(0.0, timeout)) as scope:
-            await wait(subject)
-    except trio.ClosedResourceError as exc:
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from exc
-    else:
-        return not scope.cancelled_caught
+def _bad_descriptor() -> OSError:
+    return OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 async def _first_of_both(sock: socket.socket) -> None:
@@ -141,10 +173,10 @@ class TrioNetwork:
             addresses=addresses,
             keepalive=keepalive,
         )
-        return SocketChannel(sock, TrioWaits(sock))
+        return TrioChannel(sock, TrioWaits(sock))
 
     async def connect_unix(
         self, path: str | bytes, timeout: float | None, socket_options: Sequence[SocketOption] = ()
     ) -> ByteChannel:
         sock = await dial_unix(self._dialer, path, timeout, socket_options)
-        return SocketChannel(sock, TrioWaits(sock))
+        return TrioChannel(sock, TrioWaits(sock))

@@ -1,0 +1,68 @@
+"""Many deadlines in an asyncio loop, and one timer: a timer of the loop's for each costs many times as much.
+
+A wait leaves its deadline here and takes it back at its end, as nearly all do. The timer is armed for the earliest
+deadline that was heard of; when it fires, most of those it knew are over, and it is set for the earliest that is left.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, TimerHandle
+
+__all__ = ["Alarm", "Sleeper"]
+
+# Loops count milliseconds and wake up to half of one early.
+_TICK = 0.0005
+# Seconds between two looks at least: where thousands are overdue one after the other, each look is at all of them.
+_PAUSE = 0.005
+
+
+class Sleeper(Protocol):
+    """Who waits."""
+
+    def ring(self) -> None:
+        """The deadline has passed."""
+
+
+class Alarm:
+    """The deadlines of one loop.
+
+    Attributes:
+        loop: Whose they are.
+        waiting: Who waits, and until when on the loop's clock. Who is done waiting takes himself out.
+    """
+
+    __slots__ = ("_looks_at", "_timer", "loop", "waiting")
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self.loop = loop
+        self.waiting: dict[Sleeper, float] = {}
+        self._timer: TimerHandle | None = None
+        # When it fires; inf if there is none.
+        self._looks_at = inf
+
+    def set(self, sleeper: Sleeper, seconds: float) -> None:
+        """Ring for `sleeper` in so many seconds, unless he is done by then."""
+        deadline = self.waiting[sleeper] = self.loop.time() + seconds
+        if deadline < self._looks_at - _TICK:
+            self._arm(deadline)
+
+    def _arm(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._looks_at = when
+        self._timer = self.loop.call_at(when, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        self._looks_at = inf
+        now = self.loop.time()
+        for sleeper, deadline in tuple(self.waiting.items()):
+            if deadline <= now + _TICK:
+                del self.waiting[sleeper]
+                sleeper.ring()
+        if self.waiting:
+            self._arm(max(min(self.waiting.values()), now + _PAUSE))

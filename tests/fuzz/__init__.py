@@ -1,0 +1,1 @@
+"""Programs that look for differences for as long as they are let."""
