@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP = $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check -qq
 COVERAGE := 95
 
-.PHONY: test demo lint types unit ecosystem bench clean
+.PHONY: test demo lint types unit ecosystem fuzz bench bench-page clean
 
 # What a reviewer would ask for.
 test: lint types unit ecosystem
@@ -30,8 +30,22 @@ unit: .venv/dev
 ecosystem: .venv/dev .venv/ecosystem/made
 	@$(BIN)/python -m pytest -q tests/ecosystem $(PYTEST)
 
-bench: .venv/dev
-	@$(BIN)/python benchmarks/run.py $(BENCH)
+# The fast lane of HTTP/1.1 against h11, on all cores: make fuzz SECONDS=3600
+SECONDS ?= 60
+fuzz: .venv/dev
+	@$(BIN)/python -m tests.fuzz.fast_lane --seconds $(SECONDS) --jobs $$(nproc) $(FUZZ)
+
+# What the same work costs scallion and other clients, which have environments of their own. A whole run is kept for
+# the page: make bench bench-page. A part is not, unless it is to replace the part that is kept: make bench CASES=sync UPDATE=1
+RESULTS := benchmarks/results.json
+WHOLE = $(if $(CASES)$(CLIENTS)$(QUICK)$(BENCH),,--json $(RESULTS))
+bench: .venv/bench/clients/made .venv/bench/niquests/made
+	@.venv/bench/clients/bin/python benchmarks/run.py $(if $(CASES),--cases '$(CASES)') $(if $(CLIENTS),--clients '$(CLIENTS)') \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick) $(if $(UPDATE),--update $(RESULTS),$(WHOLE)) $(BENCH)
+
+# docs/benchmarks.md and its plot, from the run that is kept.
+bench-page: .venv/bench/clients/made
+	@.venv/bench/clients/bin/python benchmarks/page.py $(RESULTS)
 
 clean:
 	rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
@@ -64,4 +78,19 @@ clean:
 .venv/ecosystem/made: .venv/made pyproject.toml tests/ecosystem/requirements.txt
 	@$(PYTHON) -m venv --clear --without-pip .venv/ecosystem
 	@$(PIP:$(BIN)/python=.venv/ecosystem/bin/python) install --editable . -r tests/ecosystem/requirements.txt
+	@touch $@
+
+# The clients that the benchmarks compare. One that does not install is absent there, which is no error.
+.venv/bench/clients/made: .venv/made pyproject.toml benchmarks/requirements.txt
+	@$(PYTHON) -m venv --clear --without-pip .venv/bench/clients
+	@$(PIP:$(BIN)/python=.venv/bench/clients/bin/python) install --editable . -r benchmarks/requirements.txt || \
+		{ $(PIP:$(BIN)/python=.venv/bench/clients/bin/python) install --editable . && \
+		grep '==' benchmarks/requirements.txt | while read -r package; do \
+			$(PIP:$(BIN)/python=.venv/bench/clients/bin/python) install "$$package" || echo "without $$package" >&2; \
+		done; }
+	@touch $@
+
+.venv/bench/niquests/made: .venv/made benchmarks/requirements-niquests.txt
+	@$(PYTHON) -m venv --clear --without-pip .venv/bench/niquests
+	@$(PIP:$(BIN)/python=.venv/bench/niquests/bin/python) install -r benchmarks/requirements-niquests.txt || echo "without niquests" >&2
 	@touch $@

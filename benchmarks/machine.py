@@ -1,11 +1,13 @@
-"""What the benchmarks ask of the machine: a core for the client and another for the server."""
+"""What the benchmarks ask of the machine: cores, CPU time, memory, what it is."""
 
 from __future__ import annotations
 
 import os
 import platform
+import resource
+from pathlib import Path
 
-__all__ = ["cores", "description", "pin"]
+__all__ = ["cores", "cpu_seconds", "description", "last_line", "pin", "resident"]
 
 
 def cores() -> tuple[int, int]:
@@ -20,6 +22,20 @@ def pin(core: int) -> None:
         os.sched_setaffinity(0, {core})
 
 
+def cpu_seconds() -> float:
+    """CPU time of this process so far, user and system, its children not included."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def resident(what: str = "VmRSS") -> int:
+    """Memory of this process in bytes: resident now, or `VmHWM`, the most there ever was."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(what + ":"):
+            return int(line.split()[1]) * 1024
+    raise ValueError(f"/proc/self/status has no {what}")
+
+
 def description() -> str:
     """The interpreter and the machine, in a line."""
     client, server = cores()
@@ -28,3 +44,9 @@ def description() -> str:
         f"{platform.python_implementation()} {platform.python_version()} on {platform.system()} "
         f"{platform.machine()}, {os.cpu_count()} cores{shared}"
     )
+
+
+def last_line(text: str) -> str:
+    """What a program complained of at last, in so many characters."""
+    lines = text.strip().splitlines()
+    return lines[-1][:200] if lines else "killed"

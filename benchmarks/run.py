@@ -1,7 +1,7 @@
-"""Compare scallion with other clients: CPU time per request and requests per second.
+"""Compare scallion with other clients: what it costs each of them to do the same.
 
-Each client runs each case in a process of its own, in turn, over several rounds; the table holds
-medians, and their ratio to httpx's in the same run. README.md beside this file says more.
+Each client runs each case in a process of its own, in turn, over several rounds; tables hold medians.
+README.md beside this file says more.
 """
 
 from __future__ import annotations
@@ -11,154 +11,175 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from fnmatch import fnmatch
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import median
 
-from cases import CASES, CLIENTS, Sample
-from machine import cores, description
+from cases import CASES
+from clients import CLIENTS, facts_of
+from endpoint import Endpoint
+from goals import GOALS
+from machine import cores, description, last_line
+from report import case_table, goals_table
+from results import Found, Results, Run
+from servers import Servers, servers
 
 HERE = Path(__file__).parent
-REFERENCE = "httpx"
-COLUMNS = ("client", "µs/request", f"x {REFERENCE}", "min-max", "requests/s")
-
-
-@dataclass
-class Results:
-    """The samples of each case and client, and the clients that did not take part."""
-
-    samples: dict[str, dict[str, list[Sample]]] = field(default_factory=dict)
-    absent: dict[str, str] = field(default_factory=dict)
-
-    def add(self, case: str, client: str, sample: Sample) -> None:
-        self.samples.setdefault(case, {}).setdefault(client, []).append(sample)
-
-    def rows(self, case: str) -> list[tuple[str, ...]]:
-        """The table of one case, the cheapest client first."""
-        costs = {
-            client: median(sample.cpu_us for sample in samples)
-            for client, samples in self.samples.get(case, {}).items()
-        }
-        return [
-            self._row(client, case, cost, costs.get(REFERENCE))
-            for client, cost in sorted(costs.items(), key=lambda item: item[1])
-        ]
-
-    def _row(self, client: str, case: str, cost: float, reference: float | None) -> tuple[str, ...]:
-        samples = self.samples[case][client]
-        lowest = min(sample.cpu_us for sample in samples)
-        highest = max(sample.cpu_us for sample in samples)
-        return (
-            f"{client} {_version(client)}",
-            f"{cost:.0f}",
-            f"{cost / reference:.2f}" if reference else "-",
-            f"{lowest:.0f}-{highest:.0f}",
-            f"{median(sample.per_second for sample in samples):.0f}",
-        )
+# niquests cannot live beside urllib3; make gives it an environment of its own.
+APART = {"niquests": HERE.parent / ".venv/bench/niquests/bin/python"}
+LEFT_OUT = {"SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHONDONTWRITEBYTECODE"}
+PATIENCE = 600.0
+# What a quick run does without.
+SLOW_CLIENTS = {"requests", "niquests", "zapros", "primp", "httpr", "pycurl", "http.client"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
-    results = measure_all(options)
-    show = markdown if options.markdown else plain
-    print(description())
+    results = (
+        Results.load(options.update) if options.update and options.update.exists() else Results()
+    )
+    with servers() as running:
+        results.run = described(options, running)
+        for case in options.cases:
+            results.cases[case] = Found()
+        measure_all(options, running, results)
+    for path in {options.json, options.update} - {None}:
+        results.save(path)
     for case in options.cases:
-        rows = results.rows(case)
-        if rows:
-            print("", *show(case, rows), sep="\n")
-    for client, reason in results.absent.items():
-        print(f"\n{client} did not take part: {reason}")
-    if options.json:
-        options.json.write_text(json.dumps(report(results), indent=2) + "\n")
+        if results.cases[case].samples or results.cases[case].absent:
+            print("", case_table(results, case), sep="\n")
+    if any(goal.case in options.cases for goal in GOALS):
+        print("", goals_table(results, options.cases), sep="\n")
+    print("", results.run.machine, *running.missing, sep="\n")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, prog="benchmarks/run.py")
+    parser.add_argument("--cases", type=_cases, default=list(CASES), help=f"of {','.join(CASES)}")
     parser.add_argument(
-        "--cases", type=_names(CASES), default=list(CASES), help=f"of {','.join(CASES)}"
+        "--clients",
+        type=_clients,
+        default=list(CLIENTS),
+        help=f"of {','.join(CLIENTS)}; client@PATH is a client as it is in another source tree",
     )
-    parser.add_argument(
-        "--clients", type=_names(CLIENTS), default=list(CLIENTS), help=f"of {','.join(CLIENTS)}"
-    )
-    parser.add_argument("--requests", type=int, default=2000, help="measured in each process")
     parser.add_argument("--rounds", type=int, default=5, help="processes for each case and client")
-    parser.add_argument("--markdown", action="store_true", help="print Markdown tables")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample here too")
-    return parser.parse_args(arguments)
-
-
-def _names(known: Mapping[str, object]) -> Callable[[str], list[str]]:
-    def names(text: str) -> list[str]:
-        chosen = text.split(",")
-        unknown = [name for name in chosen if name not in known]
-        if unknown:
-            raise argparse.ArgumentTypeError(
-                f"no such thing as {', '.join(unknown)}; there are {', '.join(known)}"
-            )
-        return chosen
-
-    return names
-
-
-def measure_all(options: argparse.Namespace) -> Results:
-    """Every case and client, round by round, so that all of them see the same weather."""
-    results = Results()
-    with server() as url:
-        for case in options.cases:
-            clients = [name for name in options.clients if CASES[case].colour in CLIENTS[name]]
-            for number in range(options.rounds):
-                # Whoever goes first has an advantage, or the opposite: all take turns at it.
-                start = number % max(1, len(clients))
-                for client in clients[start:] + clients[:start]:
-                    if client not in results.absent:
-                        progress(f"{case}, round {number + 1} of {options.rounds}: {client}")
-                        measure_one(results, client, case, url, options.requests)
-    progress("")
-    return results
-
-
-def measure_one(results: Results, client: str, case: str, url: str, requests: int) -> None:
-    core = str(cores()[0])
-    warm_up = str(max(requests // 10, 4 * CASES[case].at_once))
-    ran = subprocess.run(
-        [sys.executable, str(HERE / "one.py"), core, client, case, url, str(requests), warm_up],
-        capture_output=True,
-        text=True,
-        env=without_proxies(),
-        check=False,
+    parser.add_argument("--seconds", type=float, default=0.3, help="measured in each process")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="one short round of the cases with goals, but not of all clients, nor of what takes long",
     )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
+    parser.add_argument(
+        "--update", type=Path, metavar="FILE", help="likewise, and keep its other cases"
+    )
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.rounds, options.seconds = 1, 0.1
+        options.clients = [client for client in options.clients if client not in SLOW_CLIENTS]
+        with_goals = {goal.case for goal in GOALS if not goal.case.startswith("memory-")}
+        options.cases = [case for case in options.cases if case in with_goals]
+    return options
+
+
+def _cases(text: str) -> list[str]:
+    """Cases by name; a name that ends in `*` stands for all that begin so."""
+    chosen = []
+    for name in text.split(","):
+        matching = [case for case in CASES if fnmatch(case, name)]
+        if not matching:
+            raise argparse.ArgumentTypeError(f"no case {name!r}; there are {', '.join(CASES)}")
+        chosen += matching
+    return chosen
+
+
+def _clients(text: str) -> list[str]:
+    chosen = text.split(",")
+    unknown = [name for name in chosen if name.partition("@")[0] not in CLIENTS]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"no such client: {', '.join(unknown)}; there are {', '.join(CLIENTS)}"
+        )
+    return chosen
+
+
+def described(options: argparse.Namespace, running: Servers) -> Run:
+    return Run(
+        machine=description(),
+        date=datetime.now(UTC).strftime("%-d %B %Y"),
+        rounds=options.rounds,
+        seconds=options.seconds,
+        versions={**{client: _version(client) for client in options.clients}, **running.versions},
+        missing=running.missing,
+    )
+
+
+def measure_all(options: argparse.Namespace, running: Servers, results: Results) -> None:
+    """Every case and client, round by round, so that all of them see the same weather."""
+    for case in options.cases:
+        endpoint = running.endpoints.get(CASES[case].endpoint)
+        if CASES[case].endpoint and endpoint is None:
+            continue
+        clients = [client for client in options.clients if CASES[case].takes(client)]
+        rounds = rounds_of(case, options.rounds)
+        for number in range(rounds):
+            # Whoever goes first has an advantage, or the opposite: all take turns at it.
+            start = number % max(1, len(clients))
+            for client in clients[start:] + clients[:start]:
+                if client not in results.cases[case].absent:
+                    progress(f"{case}, round {number + 1} of {rounds}: {client}")
+                    results.add(case, client, measure_one(client, case, endpoint, options.seconds))
+    progress("")
+
+
+def rounds_of(case: str, rounds: int) -> int:
+    """What is counted is the same each time; what no goal bounds may be less exact."""
+    if CASES[case].counted:
+        return 1
+    return rounds if any(goal.case == case for goal in GOALS) else (rounds + 1) // 2
+
+
+def measure_one(
+    client: str, case: str, endpoint: Endpoint | None, seconds: float
+) -> dict[str, object]:
+    """A sample, or the reason why there is none."""
+    where: Iterable[str] = ()
+    if endpoint is not None:
+        where = [endpoint.url, str(endpoint.size), *([endpoint.ca] if endpoint.ca else [])]
+    command = [python_of(client), str(HERE / "one.py"), str(cores()[0]), client, case]
+    try:
+        ran = subprocess.run(
+            [*command, str(seconds), *where],
+            capture_output=True,
+            text=True,
+            env=environment(client),
+            timeout=PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return {"unavailable": f"was not done after {PATIENCE:g} seconds"}
     if ran.returncode:
-        results.absent[client] = f"it failed in {case}:\n{ran.stderr.strip()}"
-        return
-    measured = json.loads(ran.stdout)
-    if "unavailable" in measured:
-        results.absent[client] = f"it {measured['unavailable']}"
-    else:
-        results.add(case, client, Sample(**measured))
+        return {"unavailable": f"failed ({last_line(ran.stderr)})"}
+    sample: dict[str, object] = json.loads(ran.stdout)
+    return sample
 
 
-@contextmanager
-def server() -> Iterator[str]:
-    """The URL of a server on a core of its own."""
-    command = [sys.executable, str(HERE / "server.py"), str(cores()[1])]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}/items/4711"
-        finally:
-            process.stdin.close()
+def python_of(client: str) -> str:
+    apart = APART.get(client)
+    return str(apart) if apart is not None and apart.exists() else sys.executable
 
 
-def without_proxies() -> dict[str, str]:
-    return {
-        name: value for name, value in os.environ.items() if not name.upper().endswith("_PROXY")
+def environment(client: str) -> dict[str, str]:
+    """Without proxies, other certificates and what makes Python slow; another source tree first, if one is named."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().endswith(("_PROXY", "_CA_BUNDLE")) and name not in LEFT_OUT
     }
+    tree = client.partition("@")[2]
+    return {**kept, "PYTHONPATH": tree} if tree else kept
 
 
 def progress(text: str) -> None:
@@ -167,39 +188,16 @@ def progress(text: str) -> None:
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def plain(case: str, rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if index == 0 else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in (COLUMNS, *rows)
-    ]
-    return [case, *lines]
-
-
-def markdown(case: str, rows: list[tuple[str, ...]]) -> list[str]:
-    header = (case, *COLUMNS[1:])
-    ruler = ("---", *("---:" for _ in COLUMNS[1:]))
-    return ["| " + " | ".join(row) + " |" for row in (header, ruler, *rows)]
-
-
-def report(results: Results) -> dict[str, object]:
-    return {
-        "machine": description(),
-        "samples": {
-            case: {client: [s._asdict() for s in samples] for client, samples in clients.items()}
-            for case, clients in results.samples.items()
-        },
-        "versions": {client: _version(client) for client in CLIENTS},
-        "absent": results.absent,
-    }
-
-
 def _version(client: str) -> str:
+    """The version of what is measured, as the environment knows it."""
+    package = facts_of(client).package
+    apart = APART.get(client)
+    if apart is not None and apart.exists():
+        code = f"from importlib.metadata import version; print(version({package!r}))"
+        asked = subprocess.run([apart, "-c", code], capture_output=True, text=True, check=False)
+        return asked.stdout.strip()
     try:
-        return version(client)
+        return version(package) if package else ""
     except PackageNotFoundError:
         return ""
 

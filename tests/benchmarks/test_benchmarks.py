@@ -1,0 +1,82 @@
+"""The benchmarks can be run: the smallest part of them is, and the page is made of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def program(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(BENCHMARKS / name), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The figures of one case, and of one that counts, of as little as there can be."""
+    stored = tmp_path_factory.mktemp("benchmarks") / "results.json"
+    options = ("--rounds", 1, "--seconds", 0.01, "--json", stored)
+    ran = program(
+        "run.py", "--cases", "sync,calls-sync", "--clients", "scallion,socket,httpx", *options
+    )
+    assert 0 == ran.returncode, ran.stderr
+    assert "| sync, one at a time" in ran.stdout
+    return stored
+
+
+def test_each_client_is_measured(measured: Path) -> None:
+    """
+    A run stores a sample for each client that takes part, with what its calibrations took.
+    """
+    found = json.loads(measured.read_text())["cases"]["sync"]
+
+    assert ({}, {"scallion", "socket", "httpx"}) == (found["absent"], set(found["samples"]))
+    for (sample,) in found["samples"].values():
+        assert sample["operations"] >= 20
+        assert 0 < sample["cpu"] / sample["operations"] < 1
+        assert all(took > 0 for took in sample["calibration"])
+
+
+def test_what_is_counted_is_not_timed(measured: Path) -> None:
+    """
+    Calls per request are a number of their own; a request of httpx's takes hundreds, ours a part of that.
+    """
+    found = json.loads(measured.read_text())["cases"]["calls-sync"]["samples"]
+
+    assert found["scallion"][0]["value"] < found["httpx"][0]["value"] / 2
+
+
+def test_the_page_holds_the_figures_against_the_goals(measured: Path, tmp_path: Path) -> None:
+    """
+    The page is made of stored figures alone, and says of each goal that was measured whether it is met.
+    """
+    ran = program("page.py", measured, tmp_path)
+    assert 0 == ran.returncode, ran.stderr
+
+    page = (tmp_path / "benchmarks.md").read_text()
+    _, *goals = re.findall(r"^\| [^-].*", page.partition("## Every case")[0], re.MULTILINE)
+    assert 2 == len(goals)
+    assert all(re.search(r"\| +met \|", line) or "**missed**" in line for line in goals)
+    assert "<!--" not in page
+
+
+def test_an_unknown_case_is_named() -> None:
+    """
+    A name that is none ends the run before anything is measured, and the message has those that there are.
+    """
+    ran = program("run.py", "--cases", "sync,nonsense")
+
+    assert 2 == ran.returncode
+    assert "no case 'nonsense'; there are sync, sync-tls" in ran.stderr
