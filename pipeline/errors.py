@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AttemptTimeout",
+    "BulkheadFull",
+    "CircuitOpen",
     "CloseError",
     "ConnectError",
     "ConnectTimeout",
@@ -24,11 +26,14 @@ __all__ = [
     "LocalProtocolError",
     "MiddlewareError",
     "NetworkError",
+    "NoEndpoint",
     "PoolTimeout",
     "ProtocolError",
     "ProxyError",
+    "RateLimited",
     "ReadError",
     "ReadTimeout",
+    "Rejected",
     "RemoteProtocolError",
     "RequestError",
     "RequestNotRead",
@@ -166,6 +171,36 @@ class UnsupportedProtocol(TransportError):
 
 class SSEError(TransportError):
     """What was answered is no stream of server-sent events, or an event is larger than allowed."""
+
+
+class Rejected(RequestError):
+    """A layer refused to send the request: nothing of it left this program.
+
+    Attributes:
+        retry_after: Seconds after which it may be worth another try; None if nobody knows.
+    """
+
+    def __init__(
+        self, message: str, *, request: Request | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, request=request)
+        self.retry_after = retry_after
+
+
+class CircuitOpen(Rejected):
+    """The origin has failed too often of late, and is left alone for a while."""
+
+
+class BulkheadFull(Rejected):
+    """As many requests to the origin are under way, and waiting, as there may be."""
+
+
+class RateLimited(Rejected):
+    """More requests would exceed the rate that was set."""
+
+
+class NoEndpoint(Rejected):
+    """The service has no endpoint that could be asked."""
 
 
 class DecodingError(RequestError):
