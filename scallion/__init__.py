@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from scallion.pipeline.codes import codes as codes
     from scallion.pipeline.cookies import Cookies as Cookies
     from scallion.pipeline.errors import AttemptTimeout as AttemptTimeout
+    from scallion.pipeline.errors import BulkheadFull as BulkheadFull
+    from scallion.pipeline.errors import CircuitOpen as CircuitOpen
     from scallion.pipeline.errors import CloseError as CloseError
     from scallion.pipeline.errors import ConnectError as ConnectError
     from scallion.pipeline.errors import ConnectTimeout as ConnectTimeout
@@ -46,11 +48,14 @@ if TYPE_CHECKING:
     from scallion.pipeline.errors import LocalProtocolError as LocalProtocolError
     from scallion.pipeline.errors import MiddlewareError as MiddlewareError
     from scallion.pipeline.errors import NetworkError as NetworkError
+    from scallion.pipeline.errors import NoEndpoint as NoEndpoint
     from scallion.pipeline.errors import PoolTimeout as PoolTimeout
     from scallion.pipeline.errors import ProtocolError as ProtocolError
     from scallion.pipeline.errors import ProxyError as ProxyError
+    from scallion.pipeline.errors import RateLimited as RateLimited
     from scallion.pipeline.errors import ReadError as ReadError
     from scallion.pipeline.errors import ReadTimeout as ReadTimeout
+    from scallion.pipeline.errors import Rejected as Rejected
     from scallion.pipeline.errors import RemoteProtocolError as RemoteProtocolError
     from scallion.pipeline.errors import RequestError as RequestError
     from scallion.pipeline.errors import RequestNotRead as RequestNotRead
@@ -145,8 +150,8 @@ _HOMES = {
     "scallion.pipeline.codes": "codes",
     "scallion.pipeline.cookies": "Cookies",
     "scallion.pipeline.errors": (
-        "AttemptTimeout CloseError ConnectError ConnectTimeout CookieConflict DecodingError HTTPError "
-        "HTTPStatusError InvalidURL LocalProtocolError MiddlewareError NetworkError PoolTimeout ProtocolError "
+        "AttemptTimeout BulkheadFull CircuitOpen CloseError ConnectError ConnectTimeout CookieConflict DecodingError HTTPError "
+        "HTTPStatusError InvalidURL LocalProtocolError MiddlewareError NetworkError NoEndpoint PoolTimeout ProtocolError RateLimited Rejected "
         "ProxyError ReadError ReadTimeout RemoteProtocolError RequestError RequestNotRead ResponseNotRead "
         "SSEError StreamClosed StreamConsumed StreamError TimeoutException TooManyRedirects TotalTimeout TransportError "
         "UnknownOption UnsupportedProtocol WriteError WriteTimeout"

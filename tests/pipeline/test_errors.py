@@ -15,7 +15,10 @@ from scallion.pipeline import errors
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 
-OURS = {"AttemptTimeout", "MiddlewareError", "SSEError", "TotalTimeout", "UnknownOption"}
+REFUSALS = {"BulkheadFull", "CircuitOpen", "NoEndpoint", "RateLimited", "Rejected"}
+OURS = REFUSALS | {
+    *("AttemptTimeout", "MiddlewareError", "SSEError", "TotalTimeout", "UnknownOption")
+}
 NEED_NO_MESSAGE = {"RequestNotRead", "ResponseNotRead", "StreamClosed", "StreamConsumed"}
 
 
