@@ -6,61 +6,59 @@ that succeeds at once pays for none of it, and so that waiting goes through the 
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
-from inspect import iscoroutinefunction
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from scallion.pipeline.errors import (
-    ConnectError,
-    ConnectTimeout,
-    InvalidURL,
-    LocalProtocolError,
-    NetworkError,
-    PoolTimeout,
-    RemoteProtocolError,
-    TimeoutException,
-    TotalTimeout,
-    UnsupportedProtocol,
-)
+from scallion.pipeline.errors import Rejected
 from scallion.pipeline.layer import Bound, Layer
 from scallion.pipeline.onion import Next
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import Runtime
 
-from .retry_after import retry_after
+from .idempotency_keys import has_idempotency_key
+from .per_origin import origin_name
+from .retry_after import refuses_retries, retry_after
+from .retry_budget import BUDGET_KEY, RetryBudget
+from .retry_settings import (
+    IDEMPOTENT,
+    RetriesOption,
+    check_attempts,
+    check_header,
+    check_strategy,
+    methods_of,
+    shown,
+)
 from .retry_state import ATTEMPT_KEY, Attempt, FullJitter, RetryState, attempt_of
+from .transient import (
+    FAILURES,
+    TRANSIENT,
+    Classifier,
+    Transient,
+    check_classifier,
+    is_final,
+    is_unsent,
+)
+from .validation import check_errors, check_statuses
 
-__all__ = ["Attempt", "FullJitter", "Retries", "RetriesOption", "RetryState", "attempt_of"]
+__all__ = [
+    "FAILURES",
+    "IDEMPOTENT",
+    "TRANSIENT",
+    "Attempt",
+    "FullJitter",
+    "Retries",
+    "RetriesOption",
+    "RetryState",
+    "Transient",
+    "attempt_of",
+]
 
 _OPTION = "scallion.Retries"
-
-# RFC 9110 section 9.2.2: the intended effect of several identical requests is that of one. QUERY is
-# safe as well (draft-ietf-httpbis-safe-method-w-body).
-IDEMPOTENT = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PUT", "QUERY", "TRACE"})
-# Not 500: that is more often a bug than a moment's trouble.
-TRANSIENT = frozenset({429, 502, 503, 504})
-FAILURES: tuple[type[Exception], ...] = (NetworkError, TimeoutException, RemoteProtocolError)
-# Sent again they would fail again, or there is no time left.
-_FINAL = (TotalTimeout, LocalProtocolError, UnsupportedProtocol, InvalidURL)
-# They come before the first byte is sent.
-_UNSENT = (ConnectError, ConnectTimeout, PoolTimeout)
 _FULL_JITTER = FullJitter()
-
-
-@dataclass(frozen=True, slots=True)
-class RetriesOption:
-    """What one request asks of `Retries`; see `Retries.option_for`."""
-
-    attempts: int | None = None
-    idempotent: bool | None = None
-    enabled: bool = True
-
-    def __post_init__(self) -> None:
-        _check_attempts(self.attempts)
+_VETO = "X-Should-Retry"
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,11 +70,17 @@ class Retries(Layer):
     never is. A certificate that was refused, a `TotalTimeout` and mistakes of this side end the call.
 
     A response is closed before the wait. No wait goes beyond `request.deadline`: the last response or
-    error is then the answer. An error carries a note on each earlier try; a response has them all
-    in `response.extensions["attempts"]`, a tuple of `Attempt`, if there was more than one.
+    error is then the answer. If there was more than one try, a tuple of `Attempt` tells them all: in
+    `response.extensions["attempts"]`, or as the attribute `attempts` of the error, which carries a note on
+    each earlier try as well.
+
+    With a budget, the first request of a call is free, and so is one more after a failure that came before a
+    byte was sent; all others need the budget's leave.
 
     Observers are told `retry` before each wait, with `attempt` (the number of the coming one), `wait`
-    and `reason`, and `retry.end`, with `reason`, when a transient failure becomes the answer.
+    and `reason`; `retry.end`, with `attempt` and `reason`, when a transient failure becomes the answer; and before
+    it, if the budget is the reason, `retry.budget_exhausted`, with `attempt` (the number of the last one)
+    and `origin`.
 
     Attributes:
         attempts: Tries in all, the first included; at least 1. By default 3, or as many as `stop`
@@ -85,13 +89,21 @@ class Retries(Layer):
         stop: Whether to give up, likewise: any of tenacity's stops. It is asked after each failure.
         retry: Whether an outcome is a failure, likewise: any of tenacity's predicates, in the place of
             `statuses` and `on`. What is not safe to send again still is not.
+        transient: The same as a classifier: a `Transient`, to be shared with other layers, or a function of the
+            response or the error.
         statuses: Those of transient failures.
         methods: Those of requests that may be sent twice.
         on: The errors that are transient failures.
         retry_after_cap: The longest `Retry-After` that is waited for, in seconds; a response that asks
-            for more is the answer. Shorter ones set the least wait.
+            for more is the answer. Shorter ones set the least wait. So does the `retry_after` of a `Rejected`.
         retry_unsent: Whether failures to get a connection are retried whatever the method.
         wall_clock: Seconds since 1970, for a `Retry-After` that is a date.
+        budget: What limits the retries of all calls together; None for no limit. One that `Hedging` has
+            as well is used up by both.
+        attempt_header: The name of a header that tells the server the number of the try, from the second on;
+            None for none.
+        veto_header: The name of a response header that ends the call by the value "false", "no", or a negative
+            number; None to heed none.
 
     Request extension `"scallion.Retries"`: a `RetriesOption`, made by `option_for`.
 
@@ -115,20 +127,51 @@ class Retries(Layer):
     retry_after_cap: float = 30.0
     retry_unsent: bool = True
     wall_clock: Callable[[], float] = time.time
+    transient: Classifier | None = None
+    budget: RetryBudget | None = None
+    attempt_header: str | None = None
+    veto_header: str | None = _VETO
+    _classify: Classifier = field(init=False, compare=False)
+    # Of statuses that are not in here nothing needs to be asked; None if all are to be.
+    _asked: Collection[int] | None = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_attempts(self.attempts)
+        check_attempts(self.attempts)
         if self.attempts is None and self.stop is None:
             object.__setattr__(self, "attempts", 3)
         for name in ("wait", "stop", "retry"):
-            _check_callable(name, getattr(self, name))
+            check_strategy(name, getattr(self, name))
         if not self.retry_after_cap >= 0:
             raise ValueError(
                 f"Retries retry_after_cap must be at least 0 seconds: {self.retry_after_cap!r}"
             )
-        object.__setattr__(self, "statuses", _statuses(self.statuses))
-        object.__setattr__(self, "methods", _methods(self.methods))
-        object.__setattr__(self, "on", _errors(self.on))
+        statuses = check_statuses("Retries statuses", self.statuses)
+        object.__setattr__(self, "statuses", statuses)
+        object.__setattr__(self, "methods", methods_of(self.methods))
+        object.__setattr__(self, "on", check_errors("Retries on", self.on))
+        self._set_classifier()
+        if self.budget is not None and not isinstance(self.budget, RetryBudget):
+            raise TypeError(f"Retries budget must be a RetryBudget, or None: {self.budget!r}")
+        for name in ("attempt_header", "veto_header"):
+            check_header(name, getattr(self, name))
+
+    def _set_classifier(self) -> None:
+        """Find out who classifies: `retry`, `transient`, or `statuses` and `on`; no two of them at once."""
+        classify = self.transient
+        if classify is None:
+            classify = Transient(self.statuses, self.on)
+        else:
+            check_classifier("Retries transient", classify)
+            if self.retry is not None or (self.statuses, self.on) != (TRANSIENT, FAILURES):
+                raise ValueError(
+                    "Retries transient says what is a failure, and so do retry, statuses and on: give one of them, "
+                    "Retries(transient=Transient(statuses=..., on=...)) for example"
+                )
+        asked = None
+        if self.retry is None and type(classify) is Transient and classify.also is None:
+            asked = classify.statuses
+        object.__setattr__(self, "_classify", classify)
+        object.__setattr__(self, "_asked", asked)
 
     @staticmethod
     def option_for(
@@ -172,12 +215,18 @@ class Retries(Layer):
     ) -> Response:
         clock = runtime.clock
         started = clock()
+        asked, budget = self._asked, self.budget
         state: RetryState | None = None
         extensions = request.extensions
         if ATTEMPT_KEY in extensions:
             # Left by an earlier call, in a `response.next_request` for example.
             extensions = {key: value for key, value in extensions.items() if key != ATTEMPT_KEY}
             request.extensions = extensions
+        inside = extensions
+        if budget is not None:
+            budget.deposit(request, started)
+            # A dict of its own: requests may share theirs.
+            request.extensions = inside = {**extensions, BUDGET_KEY: budget}
         try:
             while True:
                 try:
@@ -189,11 +238,7 @@ class Retries(Layer):
                         _annotate(error, state)
                         raise
                 else:
-                    if (
-                        state is None
-                        and self.retry is None
-                        and response.status_code not in self.statuses
-                    ):
+                    if state is None and asked is not None and response.status_code not in asked:
                         # Nothing needs to be decided or told.
                         return response
                     state = state or RetryState(self, request, started)
@@ -207,33 +252,34 @@ class Retries(Layer):
                 state.waiting()
                 request.note("retry", attempt=state.attempt_number, wait=wait, reason=reason)
                 await runtime.sleep(wait)
-                # A dict of its own: requests may share theirs.
-                request.extensions = {**extensions, ATTEMPT_KEY: state.attempt_number}
+                request.extensions = {**inside, ATTEMPT_KEY: state.attempt_number}
+                if self.attempt_header is not None:
+                    state.tell(self.attempt_header)
         finally:
-            if state is not None:
+            if inside is not extensions or state is not None:
                 request.extensions = extensions
+            if state is not None:
+                state.untell()
 
     def _again(self, state: RetryState, attempts: int | None, option: RetriesOption | None) -> bool:
-        """Whether to try again, after `state.upcoming_sleep`. Pure, but for that and the observers."""
+        """Whether to try again, after `state.upcoming_sleep`. If so, the budget has been charged."""
         if not self._is_transient(state):
             return False
         request = state.args[0]
-        refusal = self._refusal(state, attempts, option) or self._no_wait(state)
+        refusal = (
+            self._refusal(state, attempts, option)
+            or self._no_wait(state)
+            or self._over_budget(state)
+        )
         if refusal is not None:
             request.note("retry.end", attempt=state.attempt_number, reason=refusal)
         return refusal is None
 
     def _is_transient(self, state: RetryState) -> bool:
         outcome = state.ended_with
-        if isinstance(outcome, Exception) and (
-            isinstance(outcome, _FINAL) or _is_certificate_failure(outcome)
-        ):
+        if isinstance(outcome, Exception) and is_final(outcome):
             return False
-        if self.retry is not None:
-            return bool(self.retry(state))
-        if isinstance(outcome, Exception):
-            return isinstance(outcome, self.on)
-        return outcome.status_code in self.statuses
+        return bool(self._classify(outcome) if self.retry is None else self.retry(state))
 
     def _refusal(
         self, state: RetryState, attempts: int | None, option: RetriesOption | None
@@ -242,8 +288,10 @@ class Retries(Layer):
         request = state.args[0]
         if attempts is not None and state.attempt_number >= attempts:
             return "no attempts left"
+        if self._is_vetoed(state.ended_with):
+            return "the server asks for no other attempt"
         if not self._may_repeat(request, option) and not (
-            self.retry_unsent and _is_unsent(state.ended_with, request)
+            self.retry_unsent and is_unsent(state.ended_with, request)
         ):
             return "not idempotent"
         if not request.replayable:
@@ -253,18 +301,26 @@ class Retries(Layer):
     def _may_repeat(self, request: Request, option: RetriesOption | None) -> bool:
         if option is not None and option.idempotent is not None:
             return option.idempotent
-        return request.method in self.methods or "idempotency-key" in request.headers
+        return request.method in self.methods or has_idempotency_key(request)
+
+    def _is_vetoed(self, outcome: Response | Exception) -> bool:
+        if self.veto_header is None or isinstance(outcome, Exception):
+            return False
+        return refuses_retries(outcome.headers.get(self.veto_header))
 
     def _no_wait(self, state: RetryState) -> str | None:
         """Decide on `state.upcoming_sleep`, or say why there is no acceptable one."""
         outcome = state.ended_with
         wait = max(0.0, float(self.wait(state)))
-        if not isinstance(outcome, Exception):
+        asked: float | None = None
+        if isinstance(outcome, Rejected):
+            asked = outcome.retry_after
+        elif not isinstance(outcome, Exception):
             asked = retry_after(outcome.headers.get("retry-after"), self.wall_clock)
-            if asked is not None:
-                if asked > self.retry_after_cap:
-                    return f"Retry-After is longer than {self.retry_after_cap:g} s"
-                wait = max(wait, asked)
+        if asked is not None:
+            if asked > self.retry_after_cap:
+                return f"Retry-After is longer than {self.retry_after_cap:g} s"
+            wait = max(wait, asked)
         state.upcoming_sleep = wait
         if self.stop is not None and self.stop(state):
             return "stopped"
@@ -273,19 +329,44 @@ class Retries(Layer):
             return "the deadline comes first"
         return None
 
+    def _over_budget(self, state: RetryState) -> str | None:
+        """Charge the budget for the next try, or say why there is none."""
+        if self.budget is None:
+            return None
+        request = state.args[0]
+        # What never left does not multiply a server's load. Once only: connecting again and again does.
+        if not state.resent_unsent and is_unsent(state.ended_with, request):
+            state.resent_unsent = True
+            return None
+        if self.budget.withdraw(request, state.outcome_timestamp):
+            return None
+        if request.observers:
+            origin = origin_name(request.url.origin_key)
+            request.note("retry.budget_exhausted", attempt=state.attempt_number, origin=origin)
+        return "the retry budget is exhausted"
+
     def __repr__(self) -> str:
-        parts = [f"attempts={self.attempts}", f"wait={_shown(self.wait)}"]
+        parts = [f"attempts={self.attempts}", f"wait={shown(self.wait)}"]
         parts += [
-            f"{name}={_shown(value)}"
+            f"{name}={shown(value)}"
             for name in ("stop", "retry")
             if (value := getattr(self, name)) is not None
         ]
-        parts.append(f"statuses={{{', '.join(map(str, sorted(self.statuses)))}}}")
+        if self.transient is None:
+            parts.append(f"statuses={{{', '.join(map(str, sorted(self.statuses)))}}}")
+        else:
+            parts.append(f"transient={shown(self.transient)}")
         if self.methods != IDEMPOTENT:
             parts.append(f"methods={{{', '.join(map(repr, sorted(self.methods)))}}}")
         if self.on != FAILURES:
             parts.append(f"on=({', '.join(error.__name__ for error in self.on)},)")
         parts += [f"retry_after_cap={self.retry_after_cap}", f"retry_unsent={self.retry_unsent}"]
+        if self.budget is not None:
+            parts.append(f"budget={self.budget!r}")
+        if self.attempt_header is not None:
+            parts.append(f"attempt_header={self.attempt_header!r}")
+        if self.veto_header != _VETO:
+            parts.append(f"veto_header={self.veto_header!r}")
         return f"Retries({', '.join(parts)})"
 
 
@@ -302,82 +383,8 @@ async def _closing(response: Response, decide: Callable[..., bool], *args: Any) 
 
 
 def _annotate(error: Exception, state: RetryState) -> None:
-    for attempt in state.history()[:-1]:
+    history = state.history()
+    if len(history) > 1:
+        vars(error)["attempts"] = history
+    for attempt in history[:-1]:
         error.add_note(str(attempt))
-
-
-def _is_unsent(outcome: object, request: Request) -> bool:
-    """Whether the request provably never reached a server."""
-    if not isinstance(outcome, _UNSENT):
-        return False
-    # A redirect inside this layer: what failed to connect is the next hop, and the first was served.
-    failed = getattr(outcome, "_request", None)
-    return failed is None or failed is request
-
-
-def _is_certificate_failure(error: BaseException) -> bool:
-    """Whether the server's certificate was refused, which no repetition changes."""
-    ssl = sys.modules.get("ssl")
-    cause: BaseException | None = error
-    while ssl is not None and cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return True
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-    return False
-
-
-# Validation
-
-
-def _check_attempts(attempts: object) -> None:
-    if attempts is not None and (
-        not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1
-    ):
-        raise ValueError(
-            f"Retries attempts counts the first try, so it must be 1 or more: {attempts!r}"
-        )
-
-
-def _check_callable(name: str, given: object) -> None:
-    if given is None and name != "wait":
-        return
-    if not callable(given) or isinstance(given, type):
-        raise TypeError(
-            f"Retries {name} must be a callable such as tenacity's, taking the state: {given!r}"
-        )
-    if iscoroutinefunction(given) or iscoroutinefunction(type(given).__call__):
-        raise ValueError(
-            f"Retries {name} decides and does not wait, so it cannot be async: {given!r}"
-        )
-
-
-def _statuses(given: object) -> frozenset[int]:
-    if not isinstance(given, Collection) or isinstance(given, (str, bytes)):
-        raise TypeError(f"Retries statuses must be a collection of HTTP status codes: {given!r}")
-    if not all(isinstance(status, int) and 100 <= status <= 599 for status in given):
-        raise ValueError(f"Retries statuses must be HTTP status codes, 100 to 599: {given!r}")
-    return frozenset(given)
-
-
-def _methods(given: Any) -> frozenset[str]:
-    if isinstance(given, str) or not all(isinstance(method, str) for method in given):
-        raise TypeError(f"Retries methods must be a collection of method names: {given!r}")
-    return frozenset(method.upper() for method in given)
-
-
-def _errors(given: Any) -> tuple[type[Exception], ...]:
-    errors = given if isinstance(given, tuple) else (given,)
-    if not all(isinstance(error, type) and issubclass(error, Exception) for error in errors):
-        raise TypeError(f"Retries on must be a tuple of exception classes: {given!r}")
-    return errors
-
-
-def _shown(strategy: Any) -> str:
-    """A strategy's repr, or for tenacity's, which have none, one like a constructor call."""
-    if isinstance(strategy, tuple):
-        return f"({', '.join(map(_shown, strategy))},)"
-    if getattr(type(strategy), "__repr__", None) is not object.__repr__:
-        return getattr(strategy, "__qualname__", None) or repr(strategy)
-    values = vars(strategy).items()
-    settings = (f"{name}={_shown(value)}" for name, value in values if not callable(value))
-    return f"{type(strategy).__name__}({', '.join(settings)})"

@@ -1,11 +1,13 @@
-"""`Retry-After` (RFC 9110 section 10.2.3): how long a server asks its clients to wait."""
+"""What a server says of trying again: `Retry-After` (RFC 9110 section 10.2.3), and that nobody should."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 
-__all__ = ["http_date", "retry_after"]
+__all__ = ["http_date", "refuses_retries", "retry_after"]
+
+_REFUSALS = frozenset({"false", "no"})
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _TIME = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
@@ -32,6 +34,20 @@ def retry_after(value: str | None, now: Callable[[], float]) -> float | None:
         return float(value)
     date = http_date(value, now)
     return None if date is None else max(0.0, date - now())
+
+
+def refuses_retries(value: str | None) -> bool:
+    """Whether `value` says that the request is not to be sent again.
+
+    Cases: "false", in any case, as in the `X-Should-Retry` of several public APIs; "no"; a negative number, as in
+    gRPC's `grpc-retry-pushback-ms`. All else says nothing: "true" makes no failure transient.
+    """
+    if value is None:
+        return False
+    value = value.strip().lower()
+    return value in _REFUSALS or (
+        value.startswith("-") and value[1:].isascii() and value[1:].isdigit()
+    )
 
 
 def http_date(value: str, now: Callable[[], float]) -> float | None:

@@ -96,6 +96,7 @@ class RetryState:
         upcoming_sleep: The wait that is being decided on; stops are asked after it is known.
         args: The request, in a tuple.
         ended_with: The response or the error of this try; None between tries.
+        resent_unsent: Whether a try was free, as the one before it never left.
     """
 
     next_action: None = None
@@ -111,6 +112,8 @@ class RetryState:
         self.idle_for = 0.0
         self.upcoming_sleep = 0.0
         self.ended_with: Any = None
+        self.resent_unsent = False
+        self._told: tuple[str, str | None] | None = None
         self._history: list[Attempt] = []
 
     @property
@@ -139,6 +142,23 @@ class RetryState:
         self._remember(self.upcoming_sleep)
         self.idle_for += self.upcoming_sleep
         self.attempt_number += 1
+
+    def tell(self, header: str) -> None:
+        """Put the number of the coming try into a header."""
+        headers = self.args[0].headers
+        if self._told is None:
+            self._told = header, headers.get(header)
+        headers[header] = str(self.attempt_number)
+
+    def untell(self) -> None:
+        """Leave the header as the request brought it: sent anew, it would begin with the number of the last try."""
+        if self._told is not None:
+            header, before = self._told
+            headers = self.args[0].headers
+            if before is None:
+                headers.pop(header, None)
+            else:
+                headers[header] = before
 
     def history(self) -> tuple[Attempt, ...]:
         """All tries, the one that has just ended included."""

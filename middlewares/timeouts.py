@@ -12,6 +12,7 @@ from math import inf
 from typing import Any, ClassVar
 
 from scallion.pipeline.errors import AttemptTimeout, TotalTimeout
+from scallion.pipeline.incoming import current_deadline, live_deadline
 from scallion.pipeline.layer import Bound, Layer
 from scallion.pipeline.onion import Next
 from scallion.pipeline.redaction import redact_value
@@ -23,6 +24,8 @@ __all__ = ["AttemptTimeouts", "AttemptTimeoutsOption", "Deadlines", "DeadlinesOp
 
 _TOTAL = "scallion.Deadlines"
 _ATTEMPT = "scallion.AttemptTimeouts"
+
+_INCOMING = "the incoming request's deadline"
 
 # Timers of event loops run on clocks of their own and may fire this much early, in seconds.
 _EARLY = 0.05
@@ -57,12 +60,14 @@ class _CallDeadline(float):
     Attributes:
         outer: The deadline that the request brought along, or None.
         is_over: Whether the call has returned.
+        limit: What it is, in words.
     """
 
-    __slots__ = ("is_over", "outer")
+    __slots__ = ("is_over", "limit", "outer")
 
     outer: float | None
     is_over: bool
+    limit: str
 
 
 class _Progress:
@@ -79,12 +84,15 @@ class _Progress:
 class Deadlines(Layer):
     """Bound a whole call: waiting for a connection, redirects, retries, their waits, and the body.
 
-    The deadline is the earlier one of `request.deadline`, if the request brings one, and the clock plus
-    the total; without either the layer costs nothing. Under an event loop all that runs inside is ended
+    The deadline is the earliest of `request.deadline`, if the request brings one, of the clock plus the
+    total, and of the deadline of the request that this program is serving (`current_deadline`); without any the
+    layer costs nothing. Under an event loop all that runs inside is ended
     when it passes. In a `Client` nothing can be ended from outside, so it holds for what keeps
-    `request.deadline`: the transport, and the waits of the other layers.
+    `request.deadline`: the transport, and the waits of the other layers. A call whose deadline has passed is not sent.
 
-    Observers are told `total_timeout`, with `total`, when it passes.
+    Observers are told `total_timeout`, with `total`, when it passes; `deadline.incoming`, with the seconds
+    `left`, where the incoming request's deadline is the earliest; and `deadline.passed`, with `late`, the seconds
+    since, of a call that is not sent.
 
     Attributes:
         total: Seconds for a call that names none, more than 0; None for no limit.
@@ -122,9 +130,12 @@ class Deadlines(Layer):
             while isinstance(outer, _CallDeadline) and outer.is_over:
                 request.deadline = outer = outer.outer
             total = self._total(request)
-            if total is None and outer is None:
+            incoming = current_deadline.get()
+            if incoming is not None:
+                incoming = live_deadline()
+            if total is None and outer is None and incoming is None:
                 return send(request)
-            return self._send(request, send, call_next.runtime, total, outer)
+            return self._send(request, send, call_next.runtime, total, outer, incoming)
 
         return through
 
@@ -151,16 +162,22 @@ class Deadlines(Layer):
         runtime: Runtime,
         total: float | None,
         outer: float | None,
+        incoming: float | None,
     ) -> Response:
         now = runtime.clock()
-        deadline, total = _earliest(outer, now, total)
+        deadline, total = _earliest(outer, now, total, incoming)
         request.deadline = deadline
+        observers = request.observers
         if now >= deadline:
             deadline.is_over = True
+            if observers:
+                request.note("deadline.passed", late=now - deadline)
+            whose = _INCOMING if deadline.limit is _INCOMING else "the call's deadline"
             raise TotalTimeout(
-                "The call's deadline had passed before the request could be sent", request=request
+                f"{whose.capitalize()} had passed before the request could be sent", request=request
             )
-        observers = request.observers
+        if observers and deadline.limit is _INCOMING:
+            request.note("deadline.incoming", left=deadline - now)
         progress = _Progress()
         request.observers = (*observers, progress)
         try:
@@ -170,7 +187,7 @@ class Deadlines(Layer):
         except (TimeoutError, TotalTimeout) as error:
             if runtime.clock() < deadline - _EARLY:
                 raise
-            told = _told(total, progress)
+            told = _told(deadline.limit, progress)
             request.note("total_timeout", total=total)
             if isinstance(error, TotalTimeout):
                 # The transport kept the deadline; it does not know the total.
@@ -263,20 +280,23 @@ class AttemptTimeouts(Layer):
 
 
 def _earliest(
-    outer: float | None, now: float, total: float | None
+    outer: float | None, now: float, total: float | None, incoming: float | None
 ) -> tuple[_CallDeadline, float | None]:
     """The deadline that counts, and the total if it is what sets it."""
     own = inf if total is None else now + total
+    limit = f"its total timeout of {total:g} seconds" if total is not None else ""
     if outer is not None and outer <= own:
-        own, total = outer, None
+        own, total, limit = outer, None, "the request's deadline"
+    if incoming is not None and incoming < own:
+        own, total, limit = incoming, None, _INCOMING
     deadline = _CallDeadline(own)
     deadline.outer = outer
     deadline.is_over = False
+    deadline.limit = limit
     return deadline, total
 
 
-def _told(total: float | None, progress: _Progress) -> str:
-    limit = "the request's deadline" if total is None else f"its total timeout of {total:g} seconds"
+def _told(limit: str, progress: _Progress) -> str:
     last = f"; the last event was: {progress.last}" if progress.last else ""
     return f"The call outlasted {limit}{last}"
 

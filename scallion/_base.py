@@ -16,7 +16,7 @@ from scallion.pipeline.cookies import Cookies
 from scallion.pipeline.decoding import accept_encoding
 from scallion.pipeline.errors import UnknownOption
 from scallion.pipeline.headers import Headers
-from scallion.pipeline.layer import check_options
+from scallion.pipeline.layer import Layer, check_options
 from scallion.pipeline.onion import Send
 from scallion.pipeline.pipeline import AnyMiddleware, Pipeline
 from scallion.pipeline.queryparams import QueryParams
@@ -62,6 +62,9 @@ if TYPE_CHECKING:
     from scallion.transports.pool_state import PoolState
     from scallion.transports.resolving import ResolverTypes
 
+    from ._explain import Explanation
+    from ._service_settings import ServiceSettings
+
 __all__ = ["BaseClient", "ClientState"]
 
 T = TypeVar("T")
@@ -104,6 +107,9 @@ class BaseClient(Overridable):
 
     Requests are built from the properties, not from what lies behind them: subclasses override these.
     """
+
+    # The name and the settings of the service that it was made for.
+    _service: tuple[str, ServiceSettings] | None = None
 
     def __init__(
         self,
@@ -190,6 +196,10 @@ class BaseClient(Overridable):
         self._onion = self._pipeline.compose(self._innermost, runtime)
         self._options = self._pipeline.options
         self._takes_arguments = self._options >= _ARGUMENTS
+        for layer in self._pipeline:
+            # `Metrics` counts the connections of whoever has it.
+            if isinstance(layer, Layer) and hasattr(layer, "watch"):
+                layer.watch(self)
 
     # What the two colours add
 
@@ -223,6 +233,12 @@ class BaseClient(Overridable):
 
         mounted = ((pattern.pattern, transport) for pattern, transport in self._mounts.items())
         return pools_of([(DEFAULT, self._transport), *mounted])
+
+    def explain(self) -> Explanation:
+        """The onion, outermost first, with every effective number and where it came from; print it. No secrets."""
+        from ._explain import explain
+
+        return explain(self)
 
     @property
     def allow_redirects(self) -> bool:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from scallion.middlewares.auth import Authentication
 from scallion.middlewares.cookies import CookiePersistence
 from scallion.middlewares.hooks import EventHooks
 from scallion.middlewares.redirects import Redirects
-from scallion.middlewares.timeouts import AttemptTimeouts, Deadlines
+from scallion.middlewares.timeouts import Deadlines
 from scallion.pipeline.cookies import Cookies
 from scallion.pipeline.pipeline import PER_ATTEMPT, PER_CALL, Pipeline
-from scallion.pipeline.settings import DEFAULT_MAX_REDIRECTS
+from scallion.pipeline.settings import DEFAULT_MAX_REDIRECTS, UNSET, _Unset
 
 if TYPE_CHECKING:
     from scallion.pipeline.types import AuthTypes
+
+    from ._service_settings import ServiceSettings
 
 __all__ = ["compatible", "service_stack"]
 
@@ -48,46 +51,59 @@ def compatible(
 
 
 def service_stack(
+    settings: ServiceSettings | Mapping[str, Any] | None = None,
     *,
-    total: float | None = 30.0,
-    attempt: float | None = 10.0,
-    attempts: int = 3,
+    total: float | None | _Unset = UNSET,
+    attempt: float | None | _Unset = UNSET,
+    attempts: int | _Unset = UNSET,
     auth: AuthTypes | None = None,
-    follow_redirects: bool = False,
+    follow_redirects: bool | _Unset = UNSET,
 ) -> Pipeline:
-    """For calls between services: `Client(pipeline=service_stack(), timeout=...)`.
+    """For calls between services: `Client.for_service(name)`, or `Client(pipeline=service_stack(), timeout=...)`.
 
-    - `Tracing` and `Logging` outermost: one span and one event tell the whole call, its waits included.
+    - `Tracing`, `Metrics` and `Logging` outermost: they tell the whole call, its waits included.
+    - `RequestId`: one id for all requests of the call.
+    - `Bulkhead`: a refused call costs nothing; a call keeps its place over its attempts.
     - `Deadlines`: the caller's patience bounds everything below.
     - your layers per call.
+    - `Coalescing`, off unless asked for: one exchange for identical requests, retries and all.
     - `Redirects`, off unless asked for, outside retries: a redirect is an answer, no failure.
+    - `IdempotencyKeys`, off unless asked for, outside retries: one key for all attempts.
     - `Retries` inside the deadline, so that waiting counts; outside authentication, so that every attempt
       carries fresh credentials.
+    - `Hedging`, off unless asked for, inside retries, which begin anew when all copies have failed.
+    - `Endpoints`, off unless given, inside both, so that each attempt may go elsewhere.
+    - `CircuitBreaker`, `AdaptiveConcurrency` and `RateLimit`, the last two off unless asked for: each attempt counts, for
+      the endpoint that it goes to.
     - `Authentication` per attempt.
     - `AttemptTimeouts`: an attempt that hangs is given up while there is time for another.
-    - `AttemptTracing`: a client span for each attempt, its context injected into the request.
+    - `DeadlinePropagation`: each attempt tells the server how much time is left.
+    - `AttemptTracing` and `AttemptMetrics`: a client span and a measurement for each attempt.
     - your layers per attempt. There is no cookie layer: services keep no session.
+    - `FaultInjection`, off unless asked for, in the place of the transport.
 
     Args:
+        settings: All numbers, as in `Client.for_service`; the service preset by default. The others win over it.
         total: Seconds for a whole call; None for no limit.
         attempt: Seconds for one attempt, up to its response's headers; None for no limit.
         attempts: Tries in all, the first included.
         auth: Whatever `Client(auth=...)` takes.
         follow_redirects: Whether redirects are followed.
-    """
-    from scallion.middlewares.logging import Logging
-    from scallion.middlewares.retries import Retries
-    from scallion.middlewares.tracing import AttemptTracing, Tracing
 
-    layers = Pipeline(
-        Tracing(),
-        Logging(),
-        Deadlines(total),
-        PER_CALL,
-        Redirects(follow_redirects),
-        Retries(attempts=attempts),
-        Authentication(auth),
-        AttemptTracing(),
-        PER_ATTEMPT,
-    )
-    return layers if attempt is None else layers.before(AttemptTracing, AttemptTimeouts(attempt))
+    Raises:
+        TypeError, ValueError: a setting is of the wrong kind, or out of its range, or there is none of the name.
+    """
+    from ._service_layers import pipeline_of
+    from ._service_settings import ServiceSettings
+
+    if not isinstance(settings, ServiceSettings):
+        settings = ServiceSettings.from_mapping(settings or {}, "settings")
+    given: dict[str, dict[str, Any] | bool] = {}
+    timeouts = {"total": total, "attempt": attempt}
+    if timeouts := {name: value for name, value in timeouts.items() if value is not UNSET}:
+        given["timeouts"] = timeouts
+    if attempts is not UNSET:
+        given["retries"] = {"attempts": attempts}
+    if follow_redirects is not UNSET:
+        given["redirects"] = bool(follow_redirects)
+    return pipeline_of(settings.updated(given), auth)

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
+from scallion.pipeline.abandoning import check, handle_of, hold
 from scallion.pipeline.errors import (
     PoolTimeout,
     ReadError,
@@ -79,9 +80,12 @@ class Core:
         else:
             connection = await self._ready(request, origin, steps, connection)
         try:
+            if request.observers:
+                hold(connection, request)
             return await connection.exchange(request, steps)
         except (ReadError, WriteError, RemoteProtocolError) as error:
             self.release(connection, reusable=False)
+            check(request)
             if not may_resend(connection, request, error):
                 raise
         except BaseException:
@@ -93,9 +97,12 @@ class Core:
         steps = Steps()
         connection = await self._acquire(request, origin, steps, fresh=True)
         try:
+            if request.observers:
+                hold(connection, request)
             return await connection.exchange(request, steps)
         except BaseException:
             self.release(connection, reusable=False)
+            check(request)
             raise
 
     async def _acquire(
@@ -157,7 +164,14 @@ class Core:
             left = limit
             if request.deadline is not None:
                 left = remaining(limit, request, self._runtime, doing)
-            await waiter.event.wait(left)
+            handle = handle_of(request)
+            if handle is None:
+                await waiter.event.wait(left)
+            else:
+                handle.hold(waiter.event.set)
+                await waiter.event.wait(left)
+                handle.let_go()
+                handle.check()
         except BaseException:
             close_all(self.pool.leave(waiter))
             raise
@@ -191,6 +205,11 @@ class Core:
         )
 
     def release(self, connection: HTTP11Connection, *, reusable: bool) -> None:
+        handle = connection.handle
+        if handle is not None:
+            # Before anybody else can have it.
+            connection.handle = None
+            handle.let_go()
         if not reusable:
             connection.close()
         surplus = self.pool.release(connection, reusable=reusable)

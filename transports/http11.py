@@ -17,6 +17,7 @@ from math import inf
 from time import perf_counter
 from typing import Any, Protocol
 
+from scallion.pipeline.abandoning import Handle
 from scallion.pipeline.errors import (
     TimeoutException,
     WriteError,
@@ -60,9 +61,11 @@ class HTTP11Connection(Sending):
         retires_at: When it is too old to be used again, on the runtime's clock. The pool sets it.
         by_proxy: Whether requests name their whole URL, as a forward proxy wants them (RFC 9112 section 3.2.2).
         extra_headers: Sent with every request, for the proxy.
+        handle: What ends the exchange from another thread; None where nobody might.
     """
 
     protocol = "HTTP/1.1"
+    handle: Handle | None = None
     idle_limit = inf
     retires_at = inf
 

@@ -9,10 +9,12 @@ Finalisers run anywhere, so `abandon` and `close` take no lock.
 from __future__ import annotations
 
 from collections.abc import Coroutine, Hashable
+from functools import partial
 from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from scallion.pipeline.abandoning import handle_of
 from scallion.pipeline.errors import (
     ReadError,
     ReadTimeout,
@@ -24,7 +26,7 @@ from scallion.pipeline.errors import (
 from scallion.pipeline.headers import Headers
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
-from scallion.pipeline.runtime import Runtime
+from scallion.pipeline.runtime import Runtime, run
 from scallion.pipeline.streams import ByteStream
 
 from .connection_info import ConnectionInfo, Link, Steps
@@ -155,6 +157,8 @@ class HTTP2Connection(Leaving):
         told = "trace" in request.extensions or debugging("http2")
         trace = Trace.of(request, self._runtime, "http2") if told else None
         try:
+            if request.observers and (handle := handle_of(request)) is not None:
+                handle.hold(partial(self._give_up, stream))
             if trace is not None:
                 await self._traced(trace, stream, upload, request, timeout, steps)
             else:
@@ -191,6 +195,18 @@ class HTTP2Connection(Leaving):
         if trace is not None and not ended:
             response.stream.trace = trace  # type: ignore[union-attr]  # a Body
         return response
+
+    def _give_up(self, stream: Stream) -> None:
+        """End an exchange that is not answered yet, from another thread."""
+        with self._lock:
+            if stream.id not in self._streams or stream.answered():
+                return
+            stream.error = ReadError("The exchange was given up")
+            self._touch(stream)
+            if self._reading:
+                # It may be this very stream's thread that reads for all: the server's answer wakes it.
+                self._codec.ping(_ARE_YOU_THERE)
+        run(self._say(GOODBYE))
 
     def _send_head(self, request: Request, timeout: Limits) -> Coroutine[Any, Any, None]:
         patience = self._patience(WriteTimeout, timeout, request, "sending the request")

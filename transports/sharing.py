@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from scallion.pipeline.abandoning import check, hold
 from scallion.pipeline.errors import ReadError, ReadTimeout, RemoteProtocolError, WriteError
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
@@ -41,9 +42,12 @@ class SharingCore(Core):
             connection = await self._acquire(request, origin, steps, fresh=resent)
             reason = "stale"
             try:
+                if request.observers and not _is_shared(connection):
+                    hold(connection, request)
                 response: Response = await connection.exchange(request, steps)
             except Unprocessed as failure:
                 self.release(connection, reusable=True)
+                check(request)
                 # Where others were served it goes on, and so will this one in its turn.
                 starts += not connection.progressed
                 if failure.begun:
@@ -63,6 +67,7 @@ class SharingCore(Core):
                     reason = "refused"
             except (ReadError, WriteError, RemoteProtocolError) as error:
                 self.release(connection, reusable=False)
+                check(request)
                 if resent or _is_shared(connection) or not may_resend(connection, request, error):
                     raise
                 resent = True
@@ -128,6 +133,10 @@ class SharingCore(Core):
         return connection
 
     def release(self, connection: Any, *, reusable: bool) -> None:
+        handle = getattr(connection, "handle", None)
+        if handle is not None:
+            connection.handle = None
+            handle.let_go()
         # A shared connection is closed when its last user has gone: what became of it, it knows itself.
         if not reusable and not _is_shared(connection):
             connection.close()

@@ -32,14 +32,20 @@ COMPATIBLE = """\
 SERVICE = """\
 <Pipeline, outermost first:
   Tracing()
+  Metrics()
   Logging()
+  RequestId(header='X-Request-Id')
+  Bulkhead(limit=100, queue=100, patience=2.0)
   Deadlines(total=30.0)
   -- per call --
   Redirects(follow=False, limit=20)
-  Retries(attempts=3, wait=FullJitter(base=0.1, cap=2.0), statuses={429, 502, 503, 504}, retry_after_cap=30.0, retry_unsent=True)
+  Retries(attempts=3, wait=FullJitter(base=0.1, cap=2.0), statuses={429, 502, 503, 504}, retry_after_cap=30.0, retry_unsent=True, budget=RetryBudget(share=0.2, window=10.0, floor=10.0), attempt_header='X-Request-Attempt')
+  CircuitBreaker(ratio=0.5, minimum=20, window=30.0, break_for=5.0, growth=2.0, longest=60.0, jitter=0.1, probes=1, statuses={429, 502, 503, 504}, deadline_counts_after=1.0)
   Authentication()
   AttemptTimeouts(seconds=10.0)
+  DeadlinePropagation(header='X-Request-Timeout', form='seconds')
   AttemptTracing()
+  AttemptMetrics()
   -- per attempt --
   transport>"""
 
@@ -164,3 +170,53 @@ def test_stacks_serve(face: Any, stack: Any) -> None:
         )
 
     assert [302, 200] == face(scenario, handler, pipeline=stack().strict())
+
+
+def test_the_service_stack_takes_all_settings() -> None:
+    """
+    Those of a service, over which its own arguments are laid.
+    """
+    settings = {
+        "timeouts": {"total": "5s"},
+        "retries": {"attempts": 4},
+        "hedging": True,
+        "coalescing": True,
+        "idempotency_keys": True,
+        "concurrency": True,
+        "rate_limit": {"rate": "10/second"},
+        "endpoints": {"addresses": ["127.0.0.1:1"]},
+        "faults": {"status": 503, "rate": 0.5},
+        "base_url": "http://orders",
+    }
+
+    names = [type(layer).__name__ for layer in service_stack(settings, attempts=2)]
+    stack = service_stack(settings, attempts=2, follow_redirects=True)
+
+    assert [
+        "Tracing",
+        "Metrics",
+        "Logging",
+        "RequestId",
+        "Bulkhead",
+        "Deadlines",
+        "Coalescing",
+        "Redirects",
+        "IdempotencyKeys",
+        "Retries",
+        "Hedging",
+        "Endpoints",
+        "CircuitBreaker",
+        "AdaptiveConcurrency",
+        "RateLimit",
+        "Authentication",
+        "AttemptTimeouts",
+        "DeadlinePropagation",
+        "AttemptTracing",
+        "AttemptMetrics",
+        "FaultInjection",
+    ] == names
+    assert Deadlines(5.0) == stack.find(Deadlines)
+    assert "attempts=2" in repr(stack.find(Retries))
+    assert "Redirects(follow=True, limit=20)" in repr(stack)
+    with pytest.raises(ValueError, match="endpoints need a base_url"):
+        service_stack({**settings, "base_url": None})

@@ -16,11 +16,14 @@ from scallion.middlewares.retries import (
     Retries,
     RetriesOption,
     RetryState,
+    Transient,
     attempt_of,
 )
+from scallion.middlewares.retry_budget import RetryBudget
 from scallion.pipeline.bodies import IteratorByteStream
 from scallion.pipeline.errors import (
     AttemptTimeout,
+    CircuitOpen,
     ConnectError,
     ConnectTimeout,
     DecodingError,
@@ -35,9 +38,11 @@ from scallion.pipeline.errors import (
     UnsupportedProtocol,
     WriteError,
 )
-from scallion.pipeline.onion import Next
+from scallion.pipeline.onion import Next, compose
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
+from scallion.testing import check_middleware
+from support.cancelling import cancelled_everywhere
 from support.colours import Drive
 from support.worlds import After, OpenStream, World, play
 
@@ -196,6 +201,69 @@ def test_another_tls_failure_is_tried_again(drive: Drive) -> None:
     world = World([error, Response(200)])
 
     assert 200 == play([steady()], get(), world, drive).status_code
+
+
+# The classifier
+
+
+def test_a_classifier_takes_the_place_of_statuses_and_errors(drive: Drive) -> None:
+    """
+    The value that other layers are given as well.
+    """
+    retries = steady(transient=Transient({404}, DecodingError))  # type: ignore[arg-type]
+    world = World([Response(404), DecodingError("what"), Response(503)])
+
+    assert 503 == play([retries], get(), world, drive).status_code
+    assert [0.1, 0.2] == world.slept
+
+
+def test_a_function_classifies(drive: Drive) -> None:
+    """
+    It is asked of each outcome, but for final errors.
+    """
+    seen: list[object] = []
+
+    def slow_start(outcome: Response | Exception) -> bool:
+        seen.append(outcome)
+        return isinstance(outcome, Response) and "warming" in outcome.headers
+
+    warming, ready = Response(200, headers={"Warming": "up"}), Response(200)
+    world = World([warming, ready])
+    assert ready is play([steady(transient=slow_start)], get(), world, drive)
+    assert [warming, ready] == seen
+
+    world = World([TotalTimeout("late")])
+    with pytest.raises(TotalTimeout):
+        play([steady(transient=lambda outcome: True)], get(), world, drive)
+
+
+def test_a_classifier_that_fails_loses_no_response(drive: Drive) -> None:
+    """
+    Its error is the caller's, and the response is closed.
+    """
+    body = OpenStream(b"fine")
+    retries = steady(transient=Transient(also=lambda outcome: 1 / 0))  # type: ignore[arg-type,return-value]
+
+    with pytest.raises(ZeroDivisionError):
+        play([retries], get(), World([Response(200, stream=body)]), drive)
+
+    assert body.closed
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"statuses": {503}},
+        {"on": (ReadError,)},
+        {"retry": tenacity.retry_if_exception_type(ReadError)},
+    ],
+)
+def test_two_classifiers_are_one_too_many(settings: dict[str, Any]) -> None:
+    """
+    Which one would count could only be guessed.
+    """
+    with pytest.raises(ValueError, match="give one of them"):
+        Retries(transient=Transient({500}), **settings)
 
 
 # What is safe to send again
@@ -421,6 +489,109 @@ def test_a_server_that_asks_for_too_much_has_the_last_word(drive: Drive, asked: 
     assert [] == world.slept
 
 
+# The server's refusal
+
+
+@pytest.mark.parametrize("value", ["false", "False", " no ", "-1"])
+def test_a_server_may_refuse_another_attempt(drive: Drive, value: str) -> None:
+    """
+    The response is the answer at once, open, and the observers learn why.
+    """
+    answer = Response(503, headers={"X-Should-Retry": value}, stream=OpenStream(b"do not"))
+    request = get()
+    events = noted(request)
+    world = World([answer])
+
+    assert answer is play([steady()], request, world, drive)
+    assert not answer.is_closed
+    reason = "the server asks for no other attempt"
+    assert [("retry.end", {"attempt": 1, "reason": reason})] == events
+
+
+@pytest.mark.parametrize("value", ["true", "", "0", "1000", "maybe", "-", "-1s"])
+def test_other_values_refuse_nothing(drive: Drive, value: str) -> None:
+    """
+    Nor do they make a failure of what is none.
+    """
+    world = World([Response(503, headers={"X-Should-Retry": value}), Response(200)])
+    assert 200 == play([steady()], get(), world, drive).status_code
+
+    world = World([Response(500, headers={"X-Should-Retry": value})])
+    assert 500 == play([steady()], get(), world, drive).status_code
+
+
+def test_the_header_of_the_refusal_is_a_setting(drive: Drive) -> None:
+    """
+    gRPC's, for example; None heeds no header.
+    """
+    grpc = Response(503, headers={"grpc-retry-pushback-ms": "-1"})
+    world = World([grpc])
+    assert grpc is play([steady(veto_header="grpc-retry-pushback-ms")], get(), world, drive)
+
+    world = World([Response(503, headers={"X-Should-Retry": "false"}), Response(200)])
+    assert 200 == play([steady(veto_header=None)], get(), world, drive).status_code
+
+
+@pytest.mark.parametrize(("asked", "slept"), [(3.0, [3.0]), (0.0, [0.1]), (None, [0.1])])
+def test_a_layers_refusal_says_when_to_come_back(
+    drive: Drive, asked: float | None, slept: list[float]
+) -> None:
+    """
+    Where `on` names it, it is tried again, whatever the method is: nothing was sent.
+    """
+    request = Request("POST", URL)
+    refusal = CircuitOpen("open", request=request, retry_after=asked)
+    world = World([refusal, Response(201)])
+
+    assert 201 == play([steady(on=(CircuitOpen,))], request, world, drive).status_code
+    assert slept == world.slept
+
+    with pytest.raises(CircuitOpen):
+        play([steady()], request, World([refusal]), drive)
+    late = CircuitOpen("open", retry_after=31.0)
+    with pytest.raises(CircuitOpen):
+        play([steady(on=(CircuitOpen,))], request, World([late]), drive)
+
+
+# The number that the server is told
+
+
+def test_the_server_is_told_the_number_of_the_attempt(drive: Drive) -> None:
+    """
+    From the second on, if the header has a name; afterwards it is off the request, which may be sent anew.
+    """
+    for name, expected in (("X-Attempt", [None, "2", "3"]), (None, [None, None, None])):
+        request = get()
+        seen: list[str | None] = []
+
+        def answer(request: Request, seen: list[str | None] = seen) -> Response:
+            seen.append(request.headers.get("X-Attempt"))
+            return Response(503)
+
+        play([steady(attempt_header=name)], request, World([answer] * 3), drive)
+
+        assert expected == seen
+        assert "X-Attempt" not in request.headers
+
+
+def test_a_header_of_the_same_name_comes_back(drive: Drive) -> None:
+    """
+    What the caller wrote there stands in the first attempt, and after the last, whatever came of it.
+    """
+    request = get(headers={"X-Attempt": "one"})
+    seen: list[str] = []
+
+    def fail(request: Request) -> Exception:
+        seen.append(request.headers["X-Attempt"])
+        return ReadError("cut off")
+
+    with pytest.raises(ReadError):
+        play([steady(2, attempt_header="X-Attempt")], request, World([fail] * 2), drive)
+
+    assert ["one", "2"] == seen
+    assert "one" == request.headers["X-Attempt"]
+
+
 # The deadline
 
 
@@ -483,6 +654,23 @@ def test_an_error_carries_notes_on_earlier_attempts(drive: Drive) -> None:
     assert notes == raised.value.__notes__
     assert notes == pickle.loads(pickle.dumps(raised.value)).__notes__
     assert raised.value.__context__ is None
+
+
+def test_an_error_tells_its_attempts(drive: Drive) -> None:
+    """
+    All of them, the last included, as a response does; one alone is no history.
+    """
+    world = World([Response(503), ReadError("cut off")])
+    with pytest.raises(ReadError) as raised:
+        play([steady(2)], get(), world, drive)
+
+    attempts = (Attempt(1, 503, None, 0.1), Attempt(2, None, "ReadError: cut off", 0.0))
+    assert attempts == vars(raised.value)["attempts"]
+    assert attempts == vars(pickle.loads(pickle.dumps(raised.value)))["attempts"]
+
+    with pytest.raises(ReadError) as raised:
+        play([steady(2)], Request("POST", URL), World([ReadError("cut off")]), drive)
+    assert "attempts" not in vars(raised.value)
 
 
 def test_observers_hear_of_each_wait_and_of_the_end(drive: Drive) -> None:
@@ -661,7 +849,14 @@ def test_a_negative_wait_is_none(drive: Drive) -> None:
     assert [0.0] == world.slept
 
 
-# Cancellation
+# Cancellation, and the other rules
+
+
+def test_the_layer_keeps_the_rules() -> None:
+    """
+    Those of the conformance suite, with all that can be switched on.
+    """
+    check_middleware(lambda: Retries(budget=RetryBudget(), attempt_header="X-Attempt"))
 
 
 def test_cancellation_passes_untouched() -> None:
@@ -674,6 +869,39 @@ def test_cancellation_passes_untouched() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         play([steady(on=(Exception,)), cancelled], get(), World([]), Drive("sync"))
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "trio"], indirect=True)
+def test_a_cancelled_call_leaves_no_trace(drive: Drive) -> None:
+    """
+    Wherever it is cancelled: the request is as it was, and no response stays open.
+    """
+    shared = {"mine": 1}
+    bodies: list[OpenStream] = []
+    request = get(headers={"Accept": "*/*"})
+    request.extensions = shared
+    before = request.headers.raw
+
+    def busy(request: Request) -> Response:
+        bodies.append(OpenStream(b"busy"))
+        return Response(503, stream=bodies[-1])
+
+    async def work() -> None:
+        world = World([After(0.1, busy)] * 3, blocking=False)
+        retries = steady(attempt_header="X-Attempt", budget=RetryBudget())
+        response = await compose([retries], world.transport, world)(request)
+        await response.aclose()
+
+    async def check() -> None:
+        assert shared is request.extensions
+        assert {"mine": 1} == shared
+        assert before == request.headers.raw
+        assert all(body.closed for body in bodies)
+
+    async def scenario() -> int:
+        return await cancelled_everywhere(work, check)
+
+    assert drive(scenario) >= 5
 
 
 # Construction
@@ -695,6 +923,11 @@ def test_cancellation_passes_untouched() -> None:
         ({"statuses": {42}}, ValueError, "100 to 599"),
         ({"methods": "GET"}, TypeError, "methods"),
         ({"on": ("ReadError",)}, TypeError, "exception classes"),
+        ({"transient": 503}, TypeError, "transient must be callable"),
+        ({"transient": Transient}, TypeError, "transient must be callable"),
+        ({"budget": 0.2}, TypeError, "budget must be a RetryBudget, or None: 0.2"),
+        ({"attempt_header": "X Attempt"}, ValueError, "attempt_header must be a header's name"),
+        ({"veto_header": ""}, ValueError, "veto_header must be a header's name, or None: ''"),
     ],
 )
 def test_settings_are_validated(
@@ -719,7 +952,7 @@ def test_strategies_do_not_wait() -> None:
         async def __call__(self, state: object) -> bool:
             return True
 
-    for settings in ({"wait": wait}, {"stop": Patient()}):
+    for settings in ({"wait": wait}, {"stop": Patient()}, {"transient": wait}):
         with pytest.raises(ValueError, match="cannot be async"):
             Retries(**settings)
 
@@ -755,6 +988,24 @@ def test_repr_shows_effective_settings() -> None:
             statuses=[500],
             methods=["purge"],
             on=ReadError,  # type: ignore[arg-type]
+        )
+    )
+
+
+def test_repr_shows_what_was_added() -> None:
+    """
+    What is off, and the usual header of refusals, are left out.
+    """
+    assert (
+        "Retries(attempts=3, wait=FullJitter(base=0.1, cap=2.0), transient=Transient(statuses={500}), "
+        "retry_after_cap=30.0, retry_unsent=True, budget=RetryBudget(share=0.1, window=10.0, "
+        "floor=10.0), attempt_header='X-Attempt', veto_header=None)"
+    ) == repr(
+        Retries(
+            transient=Transient({500}),
+            budget=RetryBudget(0.1),
+            attempt_header="X-Attempt",
+            veto_header=None,
         )
     )
 

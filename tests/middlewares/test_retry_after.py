@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scallion.middlewares.retry_after import http_date, retry_after
+from scallion.middlewares.retry_after import http_date, refuses_retries, retry_after
 
 # Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110 section 5.6.7.
 THEN = 784_111_777.0
@@ -117,3 +117,19 @@ def test_any_text_gives_a_wait_or_nothing(value: str) -> None:
     """
     seconds = retry_after(value, lambda: THEN)
     assert seconds is None or seconds >= 0
+
+
+@pytest.mark.parametrize("value", ["false", "FALSE", "no", " No ", "-1", "-250"])
+def test_a_refusal_of_retries(value: str) -> None:
+    """
+    In words, or by a negative number.
+    """
+    assert refuses_retries(value)
+
+
+@pytest.mark.parametrize("value", [None, "", "true", "yes", "0", "100", "-", "--1", "-1.5", "-²"])
+def test_no_refusal_of_retries(value: str | None) -> None:
+    """
+    Nobody guesses at what is malformed.
+    """
+    assert not refuses_retries(value)

@@ -1,0 +1,260 @@
+"""One origin's circuit: closed while it answers, open for a while when it fails too often, then probed.
+
+Rules:
+
+- *Closed*: all requests pass, and what came of them is counted over a rolling window. A failure that finds enough
+  requests there, and enough of them failed, opens the circuit.
+- *Open*: none passes until the break is over. The next request begins the half-open state.
+- *Half-open*: some requests, the probes, pass, and all others are refused. As soon as one fails the circuit opens
+  for a longer break; when all have succeeded it closes, with nothing counted. A probe that came to no result, as its
+  caller gave up, is given back: the next request takes its place.
+- *Forced*, open or closed: it stays so until it is released, closed and with nothing counted.
+- What began in one state says nothing in the next: each has a number, and results that bear another are dropped.
+
+Every step is O(1) under a lock that is held for no wait. Observers are called outside of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+__all__ = ["Circuit", "CircuitRules", "CircuitState", "Tell"]
+
+Phase: TypeAlias = Literal["closed", "open", "half-open"]
+Tell: TypeAlias = Callable[..., None]
+"""Takes an event's name and its fields, as `Request.note`."""
+
+BUCKETS = 10
+"""The window moves in steps of a tenth, so it looks back over nine tenths of itself at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitRules:
+    """A circuit's numbers; see `CircuitBreaker`."""
+
+    ratio: float
+    minimum: int
+    window: float
+    break_for: float
+    growth: float
+    longest: float
+    jitter: float
+    probes: int
+    random: Callable[[], float]
+
+    def break_after(self, breaks: int) -> float:
+        """Seconds of a break that follows on so many others."""
+        # What many processes saw fail together they do not probe together.
+        shorter = 1.0 - self.jitter * self.random()
+        try:
+            longer = self.break_for * self.growth**breaks
+        except OverflowError:
+            longer = self.longest
+        return min(self.longest, longer) * shorter
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class CircuitState:
+    """A circuit at one moment.
+
+    Attributes:
+        phase: "closed", "open" or "half-open".
+        forced: Whether it was put there, and stays.
+        requests: Counted in the window; those of the window that opened it while it is not closed.
+        failures: How many of these failed.
+        breaks: Breaks since it was last closed.
+        retry_after: Seconds until the break is over; None if there is none, or nobody knows.
+        probing: Probes under way.
+    """
+
+    phase: Phase
+    forced: bool
+    requests: int
+    failures: int
+    breaks: int
+    retry_after: float | None
+    probing: int
+
+    def __repr__(self) -> str:
+        forced = "forced " if self.forced else ""
+        counts = f"{self.failures} of {self.requests} failed"
+        if self.phase == "open" and self.retry_after is not None:
+            return f"<Circuit {forced}open for {self.retry_after:.3g} s, {counts}>"
+        if self.phase == "half-open":
+            return f"<Circuit half-open, {self.probing} probing, {counts}>"
+        return f"<Circuit {forced}{self.phase}, {counts}>"
+
+
+class _Window:
+    """Requests and failures of the last while, in `BUCKETS` steps."""
+
+    __slots__ = ("_failures", "_requests", "_step", "_width", "failures", "requests")
+
+    def __init__(self, seconds: float) -> None:
+        self._width = seconds / BUCKETS
+        self.clear()
+
+    def clear(self) -> None:
+        self.requests = self.failures = 0
+        self._requests = [0] * BUCKETS
+        self._failures = [0] * BUCKETS
+        # Nothing was counted before.
+        self._step: int | None = None
+
+    def move(self, now: float) -> None:
+        """Forget what has left the window."""
+        step = int(now // self._width)
+        last, self._step = self._step, step
+        if last is None or step <= last:
+            # A thread may come with a moment that is a little older than the last one's.
+            self._step = step if last is None else last
+            return
+        for gone in range(last + 1, min(step, last + BUCKETS) + 1):
+            index = gone % BUCKETS
+            self.requests -= self._requests[index]
+            self.failures -= self._failures[index]
+            self._requests[index] = self._failures[index] = 0
+
+    def add(self, now: float, *, failed: bool) -> None:
+        if self._step != now // self._width:
+            self.move(now)
+        assert self._step is not None
+        index = self._step % BUCKETS
+        self._requests[index] += 1
+        self.requests += 1
+        if failed:
+            self._failures[index] += 1
+            self.failures += 1
+
+
+class Circuit:
+    """One origin's. Safe to share between threads and tasks.
+
+    Args:
+        origin: Its name, for the events.
+        rules: The numbers.
+    """
+
+    def __init__(self, origin: str, rules: CircuitRules) -> None:
+        self.origin = origin
+        self._rules = rules
+        self._lock = threading.Lock()
+        self._phase: Phase = "closed"
+        self._forced = False
+        self._number = 0
+        self._window = _Window(rules.window)
+        self._breaks = 0
+        # When the first break of the row began, and when the last one ends.
+        self._broken_at = self._until = 0.0
+        # Probes under way, and those that have succeeded.
+        self._probing = self._passed = 0
+
+    def enter(self, now: float, tell: Tell) -> int | None:
+        """Ask to send: the number of the state, which `leave` must be given whatever comes of it; None for no."""
+        with self._lock:
+            if self._phase == "closed":
+                return self._number
+            begins = False
+            if self._phase == "open":
+                if self._forced or now < self._until:
+                    return None
+                begins = True
+                self._become("half-open")
+            if self._probing + self._passed >= self._rules.probes:
+                return None
+            self._probing += 1
+            number, after = self._number, now - self._broken_at
+        if begins:
+            tell("breaker.half_open", origin=self.origin, after=after)
+        return number
+
+    def leave(self, number: int, now: float, ok: bool | None, tell: Tell) -> None:
+        """Say what came of it: a success, a failure, or (None) nothing that counts."""
+        with self._lock:
+            if number != self._number:
+                return
+            if self._phase == "half-open":
+                self._probing -= 1
+            if ok is None:
+                return
+            if self._phase == "closed":
+                self._window.add(now, failed=not ok)
+                if ok or self._forced or not self._is_bad():
+                    return
+                self._broken_at = now
+            elif ok:
+                self._passed += 1
+                if self._passed < self._rules.probes:
+                    return
+            event, fields = self._close(now) if ok else self._open(now)
+        tell(event, origin=self.origin, **fields)
+
+    def _is_bad(self) -> bool:
+        window, rules = self._window, self._rules
+        enough = window.requests >= rules.minimum
+        return enough and window.failures >= rules.ratio * window.requests
+
+    def _open(self, now: float) -> tuple[str, dict[str, Any]]:
+        seconds = self._rules.break_after(self._breaks)
+        self._become("open")
+        self._breaks += 1
+        self._until = now + seconds
+        return "breaker.opened", {
+            "failures": self._window.failures,
+            "requests": self._window.requests,
+            "seconds": seconds,
+            "breaks": self._breaks,
+        }
+
+    def _close(self, now: float) -> tuple[str, dict[str, Any]]:
+        after = now - self._broken_at
+        self._reset()
+        return "breaker.closed", {"after": after}
+
+    def _reset(self) -> None:
+        self._become("closed")
+        self._forced = False
+        self._breaks = 0
+        self._window.clear()
+
+    def _become(self, phase: Phase) -> None:
+        self._phase = phase
+        self._number += 1
+        self._probing = self._passed = 0
+
+    def force(self, phase: Literal["open", "closed"]) -> None:
+        """Put it there, to stay."""
+        with self._lock:
+            self._reset()
+            self._phase = phase
+            self._forced = True
+
+    def release(self) -> None:
+        """Let it judge for itself again, from nothing; does nothing to one that was not forced."""
+        with self._lock:
+            if self._forced:
+                self._reset()
+
+    def state(self, now: float) -> CircuitState:
+        """A break that is over shows as half-open, though no request has come since."""
+        with self._lock:
+            phase, left = self._phase, None
+            if phase == "closed":
+                self._window.move(now)
+            elif phase == "open" and not self._forced:
+                left = self._until - now
+                if left <= 0:
+                    phase, left = "half-open", None
+            window = self._window
+            return CircuitState(
+                phase,
+                self._forced,
+                window.requests,
+                window.failures,
+                self._breaks,
+                left,
+                self._probing,
+            )

@@ -1,0 +1,180 @@
+"""A storage of `limits` in this process's memory that counts on a clock of one's choice.
+
+The package's own counts on the wall clock, which may jump and which no test can move, and starts a thread each time
+that it is asked. This one is exact, and clears up after itself while it is asked.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from limits.storage import Storage
+
+__all__ = ["memory_on"]
+
+# Keys that are held without looking for those whose time is over.
+_FEW = 1024
+
+
+class _Moving:
+    """When each request of the last `expiry` seconds was, oldest first."""
+
+    __slots__ = ("expiry", "times")
+
+    def __init__(self, expiry: float) -> None:
+        self.expiry = expiry
+        self.times: deque[float] = deque()
+
+    def is_over(self, now: float) -> bool:
+        times, expiry = self.times, self.expiry
+        while times and times[0] + expiry <= now:
+            times.popleft()
+        return not times
+
+
+class _Fixed:
+    """How many there were in the window that ends at `ends`."""
+
+    __slots__ = ("count", "ends")
+
+    def __init__(self, ends: float) -> None:
+        self.count = 0
+        self.ends = ends
+
+    def is_over(self, now: float) -> bool:
+        return self.ends <= now
+
+
+class _Sliding:
+    """How many there were in the window of number `index`, and in the one before."""
+
+    __slots__ = ("current", "expiry", "index", "previous")
+
+    def __init__(self, expiry: float, index: int) -> None:
+        self.expiry = expiry
+        self.index = index
+        self.previous = self.current = 0
+
+    def is_over(self, now: float) -> bool:
+        index = int(now // self.expiry)
+        if index != self.index:
+            self.previous = self.current if index == self.index + 1 else 0
+            self.current = 0
+            self.index = index
+        return not self.previous and not self.current
+
+
+W = TypeVar("W", _Moving, _Fixed, _Sliding)
+
+
+def memory_on(clock: Callable[[], float]) -> Storage:
+    """A storage for all three strategies. Safe to share between threads and tasks.
+
+    Args:
+        clock: Seconds, on a clock that never goes back.
+    """
+    made: Storage = _storage_class()(clock)
+    return made
+
+
+class _Counts:
+    """What such a storage does; `limits` need not be there for it."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self.clock = clock
+        self._lock = threading.RLock()
+        self._held: dict[str, Any] = {}
+        self._many = _FEW
+
+    @property
+    def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
+        return ()
+
+    def _window(self, key: str, kind: type[W], make: Callable[[float], W]) -> W:
+        """The window of `key` as it is now."""
+        now = self.clock()
+        held = self._held.get(key)
+        if type(held) is kind and not held.is_over(now):
+            known: W = held
+            return known
+        if held is None and len(self._held) >= self._many:
+            self._held = {name: one for name, one in self._held.items() if not one.is_over(now)}
+            self._many = max(_FEW, 2 * len(self._held))
+        window = self._held[key] = make(now)
+        return window
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        with self._lock:
+            times = self._window(key, _Moving, lambda now: _Moving(expiry)).times  # noqa: ARG005
+            if len(times) + amount > limit:
+                return False
+            times.extend([self.clock()] * amount)
+            return True
+
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002
+        with self._lock:
+            times = self._window(key, _Moving, lambda now: _Moving(expiry)).times  # noqa: ARG005
+            return (times[0], len(times)) if times else (self.clock(), 0)
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        with self._lock:
+            window = self._window(key, _Fixed, lambda now: _Fixed(now + expiry))
+            window.count += amount
+            return window.count
+
+    def get(self, key: str) -> int:
+        with self._lock:
+            return self._window(key, _Fixed, _Fixed).count
+
+    def get_expiry(self, key: str) -> float:
+        with self._lock:
+            return self._window(key, _Fixed, _Fixed).ends
+
+    def acquire_sliding_window_entry(
+        self, key: str, limit: int, expiry: int, amount: int = 1
+    ) -> bool:
+        with self._lock:
+            previous, left, current, _ = self.get_sliding_window(key, expiry)
+            if int(previous * left / expiry) + current + amount > limit:
+                return False
+            self._held[key].current += amount
+            return True
+
+    def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
+        with self._lock:
+            window = self._window(key, _Sliding, lambda now: _Sliding(expiry, int(now // expiry)))
+            left = (window.index + 1) * expiry - self.clock()
+            return window.previous, left, window.current, left + expiry
+
+    def clear_sliding_window(self, key: str, expiry: int) -> None:  # noqa: ARG002
+        self.clear(key)
+
+    def clear(self, key: str) -> None:
+        with self._lock:
+            self._held.pop(key, None)
+
+    def reset(self) -> int | None:
+        with self._lock:
+            count = len(self._held)
+            self._held.clear()
+            return count
+
+    def check(self) -> bool:
+        return True
+
+
+@cache
+def _storage_class() -> Any:
+    from limits.storage.base import MovingWindowSupport, SlidingWindowCounterSupport, Storage
+
+    class ClockedMemory(_Counts, Storage, MovingWindowSupport, SlidingWindowCounterSupport):
+        # None, so that no URL leads here.
+        STORAGE_SCHEME = None
+
+    return ClockedMemory

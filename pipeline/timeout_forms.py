@@ -1,0 +1,105 @@
+"""How header fields tell the time that is left: three forms, written and read.
+
+Written numbers are rounded down: who is asked shall not think that there is more time than there is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Literal, TypeAlias, get_args
+
+__all__ = ["TimeoutForm", "check_form", "check_header", "read_timeout", "write_timeout"]
+
+TimeoutForm: TypeAlias = Literal["seconds", "milliseconds", "grpc"]
+"""`12.5`; `12500`; `12500m`, as `grpc-timeout` has it: at most 8 digits and one of the units H, M, S, m, u, n."""
+
+_FORMS = get_args(TimeoutForm)
+# RFC 9110 section 5.1: a field's name is a token.
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_SECONDS = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,9})?")
+_MILLISECONDS = re.compile(r"[0-9]{1,13}")
+_GRPC = re.compile(r"([0-9]{1,8})([HMSmun])")
+_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+_MOST = 99_999_999
+
+
+def _write_seconds(left: float) -> str:
+    whole, thousandths = divmod(_count(left, 1e3), 1000)
+    return f"{whole}.{thousandths:03d}".rstrip("0").rstrip(".")
+
+
+def _write_milliseconds(left: float) -> str:
+    return str(_count(left, 1e3))
+
+
+def _write_grpc(left: float) -> str:
+    # Below a tenth of a second, one millisecond more or less would matter.
+    if left < 0.1:
+        return f"{_count(left, 1e6)}u"
+    for unit, each in (("m", 1e3), ("S", 1.0), ("M", 1 / 60)):
+        if (count := _count(left, each)) <= _MOST:
+            return f"{count}{unit}"
+    return f"{min(_count(left, 1 / 3600), _MOST)}H"
+
+
+def _count(left: float, each: float) -> int:
+    # Not 0, which would say that nothing is left.
+    return max(1, int(left * each))
+
+
+def _read_seconds(text: str) -> float | None:
+    return float(text) if _SECONDS.fullmatch(text) else None
+
+
+def _read_milliseconds(text: str) -> float | None:
+    return int(text) / 1000 if _MILLISECONDS.fullmatch(text) else None
+
+
+def _read_grpc(text: str) -> float | None:
+    match = _GRPC.fullmatch(text)
+    return int(match[1]) * _UNITS[match[2]] if match else None
+
+
+_WRITERS: dict[str, Callable[[float], str]] = {
+    "seconds": _write_seconds,
+    "milliseconds": _write_milliseconds,
+    "grpc": _write_grpc,
+}
+_READERS: dict[str, Callable[[str], float | None]] = {
+    "seconds": _read_seconds,
+    "milliseconds": _read_milliseconds,
+    "grpc": _read_grpc,
+}
+
+
+def write_timeout(left: float, form: TimeoutForm) -> str:
+    """The header's value for `left` seconds, which are more than 0 and finite."""
+    return _WRITERS[form](left)
+
+
+def read_timeout(value: str, form: TimeoutForm) -> float | None:
+    """The seconds that a header's value stands for, 0 or more; None if it has not that form."""
+    return _READERS[form](value.strip(" \t"))
+
+
+def check_form(owner: str, form: object) -> None:
+    """Refuse what is no form.
+
+    Raises:
+        ValueError: the message has `owner`'s name, and the forms that there are.
+    """
+    if form not in _FORMS:
+        raise ValueError(f"{owner} form must be one of {', '.join(map(repr, _FORMS))}: {form!r}")
+
+
+def check_header(owner: str, name: str, header: object) -> None:
+    """Refuse what is no name of a header field (RFC 9110 section 5.1).
+
+    Raises:
+        ValueError: the message has `owner`'s name, and the setting's.
+    """
+    if not isinstance(header, str) or not _TOKEN.fullmatch(header):
+        raise ValueError(
+            f"{owner} {name} must be a header's name, such as 'X-Request-Timeout': {header!r}"
+        )

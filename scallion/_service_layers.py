@@ -1,0 +1,192 @@
+"""The service stack made of its settings: which layers, in which order, over which transport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from scallion.middlewares.auth import Authentication
+from scallion.middlewares.redirects import Redirects
+from scallion.middlewares.timeouts import AttemptTimeouts, Deadlines
+from scallion.pipeline.pipeline import PER_ATTEMPT, PER_CALL, AnyMiddleware, Pipeline, Slot
+from scallion.pipeline.settings import Limits, Timeout
+from scallion.pipeline.urls import URL
+
+if TYPE_CHECKING:
+    from scallion.middlewares.retry_budget import RetryBudget
+    from scallion.pipeline.types import AuthTypes, URLTypes
+
+    from ._service_settings import ServiceSettings
+
+__all__ = ["arguments_of", "limits_of", "pipeline_of", "timeout_of"]
+
+
+class _Stack(NamedTuple):
+    """What the layers are made of."""
+
+    settings: ServiceSettings
+    auth: AuthTypes | None
+    budget: RetryBudget | None
+
+
+def pipeline_of(settings: ServiceSettings, auth: AuthTypes | None = None) -> Pipeline:
+    """The layers of these settings, outermost first; those that are off are left out."""
+    budget = None if settings.budget is None else settings.budget.make()
+    stack = _Stack(settings, auth, budget)
+    layers = [make(stack) for make in _ORDER]
+    return Pipeline(*(layer for layer in layers if layer is not None))
+
+
+def arguments_of(
+    name: str,
+    base_url: URLTypes | None,
+    settings: ServiceSettings | Mapping[str, Any] | None,
+    overrides: Mapping[str, Any],
+) -> tuple[ServiceSettings, dict[str, Any]]:
+    """What `Client.for_service` makes a client of: all settings, and the arguments of its constructor.
+
+    Raises:
+        TypeError, ValueError: see `Client.for_service`.
+    """
+    from ._service_settings import DEFAULT, ServiceSettings
+    from ._settings_sections import SECTIONS
+
+    if not name:
+        raise ValueError(f"for_service needs the name of a service, such as 'orders': {name!r}")
+    for argument, instead in _NOT_HERE.items():
+        if argument in overrides:
+            raise TypeError(f"for_service takes no {argument}=: {instead}")
+    if settings is None:
+        settings = ServiceSettings()
+    elif not isinstance(settings, ServiceSettings):
+        settings = ServiceSettings.from_mapping(settings, "settings")
+    given = {key: value for key, value in overrides.items() if key in SECTIONS}
+    if base_url is not None:
+        given["base_url"] = str(base_url)
+    settings = settings.updated(given)
+    if settings.base_url is None:
+        settings = settings.updated({"base_url": f"http://{name}"}, DEFAULT)
+    arguments = {key: value for key, value in overrides.items() if key not in SECTIONS}
+    return settings, {
+        "base_url": settings.base_url,
+        "pipeline": pipeline_of(settings),
+        "timeout": timeout_of(settings),
+        "limits": limits_of(settings),
+        **arguments,
+    }
+
+
+_NOT_HERE = {
+    "timeout": "say timeouts={'read': 5.0}",
+    "limits": "say connections={'max': 50}",
+    "pipeline": "say which layers by their settings, breaker=False for example, or use Client(pipeline=...)",
+    "follow_redirects": "say redirects=True",
+    "allow_redirects": "say redirects=True",
+    "max_redirects": "say redirects={'limit': 5}",
+}
+
+
+def timeout_of(settings: ServiceSettings) -> Timeout:
+    """What the client is given as its `timeout`; the rest are layers."""
+    own = settings.timeouts
+    return Timeout(connect=own.connect, read=own.read, write=own.write, pool=own.pool)
+
+
+def limits_of(settings: ServiceSettings) -> Limits:
+    """What the client is given as its `limits`."""
+    own = settings.connections
+    return Limits(
+        max_connections=own.max,
+        max_keepalive_connections=own.idle,
+        keepalive_expiry=own.idle_for,
+        max_connections_per_host=own.per_origin,
+        max_connection_age=own.age,
+        ping_after=own.ping_after,
+    )
+
+
+_Maker = Callable[[_Stack], AnyMiddleware | Slot | None]
+
+
+def _section(key: str, which: int = 0) -> _Maker:
+    """The layer of one section; or a further one that it is about, which takes no values."""
+
+    def make(stack: _Stack) -> Any:
+        section = getattr(stack.settings, key)
+        if section is None:
+            return None
+        return section.kind(which)() if which else section.make()
+
+    return make
+
+
+def _budgeted(key: str) -> _Maker:
+    """A layer that sends again, from the budget that all of these share."""
+
+    def make(stack: _Stack) -> Any:
+        section = getattr(stack.settings, key)
+        return None if section is None else section.make(budget=stack.budget)
+
+    return make
+
+
+def _endpoints(stack: _Stack) -> Any:
+    section = stack.settings.endpoints
+    # The service is called as URLs call it.
+    url = stack.settings.base_url
+    if section is None:
+        return None
+    if url is None:
+        raise ValueError("endpoints need a base_url: they stand for its host")
+    return section.make(service=URL(url).host)
+
+
+def _total(stack: _Stack) -> Deadlines:
+    return Deadlines(stack.settings.timeouts.total)
+
+
+def _attempt(stack: _Stack) -> AttemptTimeouts | None:
+    seconds = stack.settings.timeouts.attempt
+    return None if seconds is None else AttemptTimeouts(seconds)
+
+
+def _redirects(stack: _Stack) -> Redirects:
+    # Without it no call could ask for redirects.
+    section = stack.settings.redirects
+    return Redirects() if section is None else Redirects(True, section.limit)
+
+
+def _auth(stack: _Stack) -> Authentication:
+    return Authentication(stack.auth)
+
+
+def _slot(slot: Slot) -> _Maker:
+    return lambda stack: slot  # noqa: ARG005
+
+
+# Outermost first.
+_ORDER: tuple[_Maker, ...] = (
+    _section("tracing"),
+    _section("metrics"),
+    _section("logging"),
+    _section("request_id"),
+    _section("bulkhead"),
+    _total,
+    _slot(PER_CALL),
+    _section("coalescing"),
+    _redirects,
+    _section("idempotency_keys"),
+    _budgeted("retries"),
+    _budgeted("hedging"),
+    _endpoints,
+    _section("breaker"),
+    _section("concurrency"),
+    _section("rate_limit"),
+    _auth,
+    _attempt,
+    _section("deadline_propagation"),
+    _section("tracing", 1),
+    _section("metrics", 1),
+    _slot(PER_ATTEMPT),
+    _section("faults"),
+)

@@ -1,0 +1,231 @@
+"""`client.explain()`: the onion, its numbers, and where they came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import scallion
+from scallion import (
+    AsyncClient,
+    Authentication,
+    BasicAuth,
+    Client,
+    Limits,
+    MockTransport,
+    Pipeline,
+    Retries,
+    Timeout,
+    compatible,
+)
+from scallion._service_settings import ServiceSettings
+from scallion._settings_sections import SECTIONS
+from scallion.middlewares.rate_limit import RateLimit
+from scallion.pipeline.pipeline import Slot
+
+CLIENTS = pytest.mark.parametrize("kind", [Client, AsyncClient])
+# Sections with a source that has to be given.
+ON = {"rate_limit": {"rate": "10/second"}, "endpoints": {"addresses": ["http://127.0.0.1:1"]}}
+
+
+def lines(client: Any) -> list[str]:
+    return [line.strip() for line in client.explain().splitlines()]
+
+
+@CLIENTS
+def test_each_number_has_its_origin(kind: Any) -> None:
+    """
+    The default, a file, a variable, an argument.
+    """
+    base = ServiceSettings.from_mapping({"timeouts": {"connect": 2}}, "config.toml")
+    settings = ServiceSettings.from_env("O_", {"O_RETRIES_CAP": "1s"}, base=base)
+    client = kind.for_service("orders", settings=settings, breaker={"ratio": 0.3}, hedging=True)
+
+    told = lines(client)
+
+    assert f"{kind.__name__} for orders, outermost first" == told[0]
+    for line in (
+        "base_url = http://orders (default)",
+        "retries.attempts = 3 (default)",
+        "timeouts.connect = 2.0 (config.toml)",
+        "retries.cap = 1.0 (environment O_RETRIES_CAP)",
+        "breaker.ratio = 0.3 (argument)",
+        "hedging.percentile = 0.95 (default)",
+        "connections.max = 100 (default)",
+        "rate_limit = off (default)",
+    ):
+        assert 1 == told.count(line), line
+
+
+@CLIENTS
+def test_every_effective_setting_is_told_once(kind: Any) -> None:
+    """
+    Under its layer, whichever layers are on.
+    """
+    on: dict[str, Any] = {key: ON.get(key, True) for key in SECTIONS if key != "faults"}
+    on["faults"] = {"status": 503}
+    for chosen in ({}, on):
+        settings = ServiceSettings.from_mapping(chosen, "all.toml")
+        told = lines(kind.for_service("orders", settings=settings))
+
+        for setting in settings:
+            if setting.path != "base_url":
+                assert 1 == told.count(str(setting)), setting
+
+
+def test_layers_are_in_their_order() -> None:
+    """
+    As in the pipeline, with the slots and the transport.
+    """
+    client = Client.for_service("orders", metrics=False)
+
+    names = [line for line in client.explain().splitlines()[1:] if not line.startswith(" ")]
+
+    layers = [
+        f"-- {layer.name} --" if isinstance(layer, Slot) else type(layer).__name__
+        for layer in client.pipeline.layers
+    ]
+    assert [*layers, "transport: HTTPTransport", "off"] == names
+
+
+def test_a_client_without_settings_is_explained_too() -> None:
+    """
+    By its layers' own fields, and what it was given.
+    """
+    client = Client(
+        pipeline=compatible().per_call(Retries(attempts=5)),
+        timeout=Timeout(5.0, connect=1.0, total=9.0),
+        limits=Limits(max_connections=7, max_keepalive_connections=20),
+        base_url="http://api.example/v1",
+        mounts={"all://*.internal": MockTransport(lambda request: None)},  # type: ignore[arg-type,return-value]
+        max_redirects=3,
+    )
+
+    told = lines(client)
+
+    assert "Client, outermost first" == told[0]
+    for line in (
+        "base_url = http://api.example/v1/ (argument)",
+        "total = none (default)",
+        "attempts = 5 (argument)",
+        "wait = FullJitter(base=0.1, cap=2.0) (default)",
+        "statuses = 429, 502, 503, 504 (default)",
+        "timeout.connect = 1.0 (argument)",
+        "timeout.read = 5.0 (default)",
+        "timeout.total = 9.0 (argument)",
+        "limits.max_connections = 7 (argument)",
+        "limits.max_keepalive_connections = 20 (default)",
+        "follow_redirects = off (pipeline)",
+        "max_redirects = 3 (argument)",
+        "trust_env = on (default)",
+        "transport for all://*.internal: MockTransport",
+    ):
+        assert line in told
+
+
+def test_a_layer_without_defaults_is_explained() -> None:
+    """
+    What it was given was given, but for the fields that have a default.
+    """
+    told = lines(Client(pipeline=Pipeline(RateLimit("10/second"), scallion.Redirects())))
+
+    assert "rate = 10/second (argument)" in told
+    assert "patience = 30.0 (default)" in told
+
+
+def test_a_plain_client_has_nothing_but_defaults() -> None:
+    """
+    Nothing was given.
+    """
+    text = Client().explain()
+
+    assert "(argument)" not in text
+    assert "base_url" not in text
+
+
+def test_no_secret_is_told() -> None:
+    """
+    Neither logins nor what a layer of somebody else's holds.
+    """
+
+    @dataclass
+    class Signing:
+        api_key: str = "hunter2"
+        endpoint: str = "http://u:hunter2@h/?sig=hunter2"
+        tokens: Any = ("hunter2",)
+        auth: Any = ("user", "hunter2")
+        table: Any = None
+        store: Any = None
+        level: int = 3
+
+        def __call__(self, request: Any, call_next: Any) -> Any:
+            return call_next(request)
+
+    def plain(request: Any, call_next: Any) -> Any:
+        return call_next(request)
+
+    client = Client(
+        auth=("user", "hunter2"),
+        base_url="http://u:hunter2@h/",
+        headers={"X-Api-Key": "hunter2"},
+        pipeline=Pipeline(
+            Signing(table={"password": "hunter2"}, store=BasicAuth("u", "hunter2")),
+            Authentication(BasicAuth("u", "hunter2")),
+            scallion.Redirects(),
+            plain,  # type: ignore[arg-type]
+        ),
+    )
+    text = client.explain()
+
+    assert "hunter2" not in text
+    told = lines(client)
+    for line in (
+        "Signing",
+        "api_key = REDACTED (default)",
+        "endpoint = http://REDACTED:REDACTED@h/?sig=REDACTED (default)",
+        "tokens = tuple of 1 (default)",
+        "auth = REDACTED (default)",
+        "table = dict of 1 (argument)",
+        "store = BasicAuth (argument)",
+        "level = 3 (default)",
+        "auth = BasicAuth (argument)",
+        "plain",
+    ):
+        assert line in told, line
+
+
+def test_a_service_has_no_secrets_either() -> None:
+    """
+    In its URL, its storage, its auth.
+    """
+    client = Client.for_service(
+        "orders",
+        base_url="http://u:hunter2@h/",
+        auth=("u", "hunter2"),
+        rate_limit={"rate": "1/second", "storage": "redis://u:hunter2@127.0.0.1:1"},
+    )
+
+    assert "hunter2" not in client.explain()
+    assert "auth = BasicAuth (argument)" in lines(client)
+
+
+def test_a_transport_of_ones_own_is_not_told_limits() -> None:
+    """
+    They would not hold.
+    """
+    transport = MockTransport(lambda request: scallion.Response(200))
+    client = Client.for_service("orders", transport=transport)
+
+    assert "transport: MockTransport" in lines(client)
+    assert "connections." not in client.explain()
+
+
+def test_it_shows_itself() -> None:
+    """
+    An interactive session has no need of print.
+    """
+    explained = Client().explain()
+
+    assert str(explained) == repr(explained)
