@@ -226,7 +226,9 @@ class RequestDefaults(Overridable):
         if host != prepared_host or own._made != source:
             if not host or own.has(b"host"):
                 return None
-            source, fields = own.raw, [(b"Host", host), *own.raw]
+            # Read once: another thread may be changing them.
+            source = own.raw
+            fields = [(b"Host", host), *source]
             self._prepared = source, host, fields
         return Request.bodiless(method, target, Headers.from_raw(fields[:]), options)
 
