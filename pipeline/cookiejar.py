@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from http.cookiejar import (  # type: ignore[attr-defined]
     Cookie,
@@ -167,10 +168,14 @@ class Jar(CookieJar):
         with self._cookies_lock:
             for cookie in self.make_cookies(response, request):
                 # The policy speaks first: nobody deletes a cookie that he may not set.
-                if self._policy.set_ok(cookie, request):
+                if not self._policy.set_ok(cookie, request):
+                    continue
+                if not cookie.is_expired():
                     self.set_cookie(cookie)
-                    if cookie.is_expired():
-                        self.clear(cookie.domain, cookie.path, cookie.name)
+                    continue
+                # Not kept for a moment either: it would take a place before those that are set later.
+                with suppress(KeyError):
+                    self.clear(cookie.domain, cookie.path, cookie.name)
 
     def clear(
         self, domain: str | None = None, path: str | None = None, name: str | None = None

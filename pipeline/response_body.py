@@ -110,22 +110,20 @@ class ResponseBody:
 
     def _at_hand(self) -> bytes | None:
         """The content, if it needs no fetching and no decoding."""
-        # Cases: read before; all bytes there and plain (a subclass may have something to do in `close`).
-        content: bytes | None = self.__dict__.get("_content")
-        if content is not None:
-            return content
+        # Cases: all bytes there and plain (a subclass may have something to do in `close`); read before; neither.
         stream = self.stream
         if (
-            type(stream) is not ByteStream
-            or self.is_stream_consumed
-            or self.is_closed
-            or self.headers.get_raw(b"content-encoding") is not None
+            type(stream) is ByteStream
+            and not self.is_stream_consumed
+            and not self.is_closed
+            and not self.headers.has(b"content-encoding")
         ):
-            return None
-        content = self._content = stream._stream
-        self._num_bytes_downloaded = len(content)
-        self.is_stream_consumed = self.is_closed = True
-        return content
+            content = self._content = stream._stream
+            self._num_bytes_downloaded = len(content)
+            self.is_stream_consumed = self.is_closed = True
+            return content
+        read: bytes | None = self.__dict__.get("_content")
+        return read
 
     # A stream may know how to receive all of itself at less expense than in pieces.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from scallion.middlewares.auth import build_auth
 from scallion.middlewares.cookies import CookiePersistence
@@ -13,9 +13,7 @@ from scallion.middlewares.hooks import EventHooks, Hooks
 from scallion.middlewares.redirects import RedirectOption, Redirects
 from scallion.pipeline.auth import Auth
 from scallion.pipeline.cookies import Cookies
-from scallion.pipeline.decoding import accept_encoding
 from scallion.pipeline.errors import UnknownOption
-from scallion.pipeline.headers import Headers
 from scallion.pipeline.layer import Layer, check_options
 from scallion.pipeline.onion import Send
 from scallion.pipeline.pipeline import AnyMiddleware, Pipeline
@@ -23,16 +21,14 @@ from scallion.pipeline.queryparams import QueryParams
 from scallion.pipeline.request import Request
 from scallion.pipeline.runtime import Runtime
 from scallion.pipeline.settings import DEFAULT_MAX_REDIRECTS, Limits, Timeout
-from scallion.pipeline.urls import URL, merge_base, with_trailing_slash
+from scallion.pipeline.urls import URL
 
 from ._arguments import (
-    PARAMS_MODE,
     USE_CLIENT_DEFAULT,
     ParamsMode,
     UseClientDefault,
     check_kinds,
     check_params_mode,
-    check_timeout_option,
     lay,
     one_of,
     refuse_for_lack,
@@ -40,8 +36,8 @@ from ._arguments import (
 )
 from ._mounts import Routing, URLPattern, mounted, patterns, routes
 from ._overridable import Overridable
+from ._request_defaults import RequestDefaults
 from ._stacks import compatible
-from ._version import __version__
 
 if TYPE_CHECKING:
     from scallion.pipeline.types import (
@@ -51,10 +47,6 @@ if TYPE_CHECKING:
         HeaderTypes,
         ProxyTypes,
         QueryParamTypes,
-        RequestContent,
-        RequestData,
-        RequestExtensions,
-        RequestFiles,
         TimeoutTypes,
         URLTypes,
         VerifyTypes,
@@ -68,12 +60,6 @@ if TYPE_CHECKING:
 __all__ = ["BaseClient", "ClientState"]
 
 T = TypeVar("T")
-RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
-
-USER_AGENT = f"python-scallion/{__version__}"
-
-# Methods whose requests, without a body, say nothing about it.
-_BODILESS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS"})
 
 # The options that arguments of a call stand for.
 _ARGUMENTS = frozenset({"scallion.Authentication", "scallion.Deadlines", "scallion.Redirects"})
@@ -102,11 +88,8 @@ class _Shown(Generic[T]):
         return self if client is None else self._show(client)
 
 
-class BaseClient(Overridable):
-    """See `Client` and `AsyncClient`. Settings may be changed between calls, but for the pipeline.
-
-    Requests are built from the properties, not from what lies behind them: subclasses override these.
-    """
+class BaseClient(RequestDefaults):
+    """See `Client` and `AsyncClient`. Settings may be changed between calls, but for the pipeline."""
 
     # The name and the settings of the service that it was made for.
     _service: tuple[str, ServiceSettings] | None = None
@@ -184,14 +167,7 @@ class BaseClient(Overridable):
             self._mounts.update(patterns(mounts))
         self._mounts = dict(sorted(self._mounts.items()))
         self._routing = Routing()
-        kind = type(self)
-        # Whether no subclass has its own way of putting a request together; and the last headers that were.
-        self._merges_plainly = (
-            kind._merge_url is BaseClient._merge_url
-            and kind._merge_headers is BaseClient._merge_headers
-            and kind._merge_cookies is BaseClient._merge_cookies
-        )
-        self._prepared: tuple[RawHeaders, bytes, RawHeaders] = ([], b"", [])
+        self._prepare()
         self._innermost = self._seam()
         self._onion = self._pipeline.compose(self._innermost, runtime)
         self._options = self._pipeline.options
@@ -255,15 +231,6 @@ class BaseClient(Overridable):
         return self._trust_env
 
     @property
-    def timeout(self) -> Timeout:
-        """The limits of requests that bring none of their own."""
-        return self._timeout
-
-    @timeout.setter
-    def timeout(self, timeout: TimeoutTypes) -> None:
-        self._timeout = Timeout(timeout)
-
-    @property
     def event_hooks(self) -> Hooks:
         """Two lists of functions, "request" and "response"; they may be changed in place."""
         return self._hooks.hooks
@@ -285,69 +252,6 @@ class BaseClient(Overridable):
     @auth.setter
     def auth(self, auth: AuthTypes | None) -> None:
         self._auth = build_auth(auth)
-
-    @property
-    def base_url(self) -> URL:
-        """What relative URLs are appended to; it ends in a slash."""
-        return self._base_url
-
-    @base_url.setter
-    def base_url(self, url: URLTypes) -> None:
-        given = URL(url)
-        self._base_url = with_trailing_slash(given)
-        # A path and a query, where the one is to be appended to and the other to be merged.
-        self._given_base = given
-
-    @property
-    def headers(self) -> Headers:
-        """Sent with every request, unless it brings its own of the name."""
-        return self._headers
-
-    @headers.setter
-    def headers(self, headers: HeaderTypes) -> None:
-        defaults = Headers(
-            {
-                "Accept": "*/*",
-                "Accept-Encoding": accept_encoding(),
-                "Connection": "keep-alive",
-                "User-Agent": USER_AGENT,
-            }
-        )
-        defaults.update(headers)
-        self._headers = defaults
-
-    @property
-    def cookies(self) -> Cookies:
-        """The jar: sent where its cookies belong, and filled by responses."""
-        return self._cookies
-
-    @cookies.setter
-    def cookies(self, cookies: CookieTypes) -> None:
-        given = Cookies(cookies)
-        if "_cookies" not in self.__dict__:
-            # Subclasses set it before this class's constructor has run, which then sets it anew.
-            self._cookies = given
-            return
-        self._cookies.clear()
-        self._cookies.update(given)
-
-    @property
-    def params(self) -> QueryParams:
-        """Added to the query of every request."""
-        return self._params
-
-    @params.setter
-    def params(self, params: QueryParamTypes) -> None:
-        self._params = QueryParams(params)
-
-    @property
-    def params_mode(self) -> ParamsMode:
-        """What params do to a URL's query: "replace" it, or "merge" with it."""
-        return self._params_mode
-
-    @params_mode.setter
-    def params_mode(self, mode: ParamsMode) -> None:
-        self._params_mode = check_params_mode(mode)
 
     def _set_redirects(
         self, pipeline: Pipeline, follow_redirects: bool | None, max_redirects: int
@@ -386,109 +290,6 @@ class BaseClient(Overridable):
         if event_hooks:
             self.event_hooks = event_hooks
         self._pipeline = pipeline.per_call(*several(middlewares)) if middlewares else pipeline
-
-    # Building a request
-
-    def build_request(
-        self,
-        method: str,
-        url: URLTypes,
-        *,
-        content: RequestContent | None = None,
-        data: RequestData | None = None,
-        files: RequestFiles | None = None,
-        json: Any = None,
-        params: QueryParamTypes | None = None,
-        headers: HeaderTypes | None = None,
-        cookies: CookieTypes | None = None,
-        timeout: TimeoutTypes | UseClientDefault = USE_CLIENT_DEFAULT,
-        extensions: RequestExtensions | None = None,
-        params_mode: ParamsMode | UseClientDefault = USE_CLIENT_DEFAULT,
-    ) -> Request:
-        """A request as this client would send it: the client's settings, overridden by those given here.
-
-        `send` sends it.
-        """
-        limits = self.timeout if isinstance(timeout, UseClientDefault) else Timeout(timeout)
-        options: dict[str, Any] = {"timeout": limits.as_dict()}
-        if (
-            method in _BODILESS
-            and headers is None
-            and params is None
-            and content is None
-            and data is None
-            and files is None
-            and json is None
-            and not (extensions or cookies)
-            and self._merges_plainly
-        ):
-            request = self._plain_request(method, url, options)
-            if request is not None:
-                return request
-        if extensions:
-            options.update(extensions)
-            if "timeout" in extensions:
-                check_timeout_option(extensions["timeout"])
-            params_mode = options.pop(PARAMS_MODE, params_mode)
-        if isinstance(params_mode, UseClientDefault):
-            params_mode = self._params_mode
-        elif params_mode != "replace":
-            check_params_mode(params_mode)
-        if params_mode == "replace":
-            target = self._merge_url(url)
-            own = self.params
-            if params or own:
-                params = QueryParams(own).merge(params)
-        else:
-            from ._merging import merge_query
-
-            own_base = type(self).base_url is BaseClient.base_url
-            base = self._given_base if own_base else self.base_url
-            target = merge_query(base, url, self.params.merge(params))
-            params = None
-        return Request(
-            method,
-            target,
-            params=params,
-            headers=self._merge_headers(headers),
-            cookies=self._merge_cookies(cookies),
-            content=content,
-            data=data,
-            files=files,
-            json=json,
-            extensions=options,
-        )
-
-    def _plain_request(self, method: str, url: URLTypes, options: dict[str, Any]) -> Request | None:
-        """A request for which the caller has nothing to add to the client's settings; None if these are not plain."""
-        own = self.headers
-        if self.params or self.cookies or own._encoding is not None:
-            return None
-        target = merge_base(self.base_url, url)
-        host = target.host_header
-        source, prepared_host, fields = self._prepared
-        if host != prepared_host or own._made != source:
-            if not host or own.has(b"host"):
-                return None
-            source, fields = own.raw, [(b"Host", host), *own.raw]
-            self._prepared = source, host, fields
-        return Request.bodiless(method, target, Headers.from_raw(fields[:]), options)
-
-    def _merge_url(self, url: URLTypes) -> URL:
-        return merge_base(self.base_url, url)
-
-    def _merge_headers(self, headers: HeaderTypes | None) -> Headers:
-        merged = self.headers.copy()
-        if headers:
-            merged.update(headers)
-        return merged
-
-    def _merge_cookies(self, cookies: CookieTypes | None) -> Cookies | None:
-        if not cookies:
-            return self.cookies or None
-        merged = Cookies(self.cookies)
-        merged.update(cookies)
-        return merged
 
     # Sending
 

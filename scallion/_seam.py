@@ -77,7 +77,13 @@ def async_seam(router: Router, default_encoding: Any) -> Send:
             raise _gone()
         started = perf_counter()
         try:
-            response = await router._transport_for_url(request.url).handle_async_request(request)
+            transport = router._transport_for_url(request.url)
+            handle = transport.handle_async_request
+            http = modules.get("scallion.transports.http")
+            if http is not None and getattr(handle, "__func__", None) is http.HANDLE_ASYNC_REQUEST:
+                response = await transport._handle(request)
+            else:
+                response = await handle(request)
         except RequestError as error:
             if error._request is None:
                 error.request = request
@@ -117,12 +123,13 @@ def _adopt(response: Response, request: Request, started: float, default_encodin
         response._whole_after = perf_counter() - started
     response.request = request
     response.default_encoding = default_encoding
-    if "logging" in modules:
-        # Nobody who has not imported logging can be listening.
+    # Nobody who has not imported logging can be listening.
+    if "logging" in modules and (_enabled is None or _enabled(_INFO)):
         _log(request, response)
     return response
 
 
+_INFO = 20
 _info: Callable[..., None] | None = None
 _enabled: Callable[[int], bool] | None = None
 
@@ -135,7 +142,7 @@ def _log(request: Request, response: Response) -> None:
 
         logger = logging.getLogger("scallion")
         _info, _enabled = logger.info, logger.isEnabledFor
-    if _enabled(20):
+    if _enabled(_INFO):
         from scallion.pipeline.redaction import redact_url
 
         assert _info is not None

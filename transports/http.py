@@ -278,7 +278,7 @@ class Sender(Protocol):
 
     def handle_request(self, request: Request) -> Response: ...
 
-    async def handle_async_request(self, request: Request) -> Response: ...
+    def handle_async_request(self, request: Request) -> Coroutine[Any, Any, Response]: ...
 
 
 class StandIn:
@@ -446,14 +446,18 @@ class AsyncHTTPTransport(_Settings, AsyncBaseTransport):
 
     async def handle_async_request(self, request: Request) -> Response:
         """Send one request. See `BaseTransport.handle_request`."""
+        return await self._handle(request)
+
+    def _handle(self, request: Request) -> Coroutine[Any, Any, Response]:
+        """The same with one coroutine less, for a caller who is in one already."""
         if not isinstance(request.stream, AsyncByteStream):
             raise RuntimeError(
                 "Attempted to send an sync request with an AsyncClient instance: its body is a plain iterator or "
                 "file; give bytes or an async iterator"
             )
         if stand_in is not None and (pool := stand_in.patched_pool(self)) is not None:
-            return await pool.handle_async_request(request)
-        return await self._core.handle(request)
+            return pool.handle_async_request(request)
+        return self._core.handle(request)
 
     @property
     def _core(self) -> Core:
@@ -479,3 +483,7 @@ class AsyncHTTPTransport(_Settings, AsyncBaseTransport):
             close_all(core.pool.drain())
         if here is not None:
             await here.aclose()
+
+
+HANDLE_ASYNC_REQUEST = AsyncHTTPTransport.handle_async_request
+"""Likewise."""

@@ -77,6 +77,9 @@ class Sending:
         return await self._write(end, request, timeout, "sending the body") if end else None
 
     async def _send_chunk(self, chunk: bytes, request: Request, timeout: Limits) -> Head | None:
+        if type(chunk) is not bytes:
+            # Its owner may fill it anew while a loop's transport still has what was not sent at once.
+            chunk = bytes(chunk)
         for piece in self._cut(chunk, request):
             data: Any = self._codec.data(piece)
             while data:

@@ -109,7 +109,7 @@ class Codec(Control):
                     and stream is not None
                     and stream.id == stream_id
                     and size <= stream.incoming
-                    and not stream.closed
+                    and not (stream.closed or stream.over)
                 ):
                     # Most of a large body: one more whole frame of the same stream.
                     stream.incoming -= size

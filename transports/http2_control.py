@@ -107,11 +107,12 @@ class Control(Sending):
             raise wrong_size("SETTINGS")
         if flags & ACK:
             return
-        values = dict(SETTING.iter_unpack(payload))
-        for setting, value in values.items():
+        # In their order (section 6.5.3): what a setting was for a moment may matter, too.
+        values = list(SETTING.iter_unpack(payload))
+        for setting, value in values:
             self._apply(setting, value)
         self._answer(frame(SETTINGS, ACK, 0))
-        self._listener.on_settings(set(values))
+        self._listener.on_settings({setting for setting, _ in values})
 
     def _apply(self, setting: int, value: int) -> None:
         """Section 6.5.2; settings that are not known are ignored."""

@@ -113,8 +113,15 @@ class Link:
             self._corked = False
         await self._flush(patience)
 
-    async def _flush(self, patience: Patience | Brief, *, listening: bool = False) -> None:
-        """Write what the codec has, unless somebody else is at it, who then goes on until nothing is left."""
+    async def _flush(
+        self, patience: Patience | Brief, *, listening: bool = False, enough: Ready | None = None
+    ) -> None:
+        """Write what the codec has, unless somebody else is at it, who then goes on until nothing is left.
+
+        Args:
+            listening: Take in meanwhile what the server says.
+            enough: When to stop listening, and leave to others what is still to be written.
+        """
         # Who adds something after this look at it writes it himself.
         while self._codec.pending or self._outbox:
             left = patience.left()
@@ -126,7 +133,9 @@ class Link:
                     return
                 self._writing = True
                 batch, self._unwritten = self._unwritten, []
-            await self._write(data, batch, left, patience, listening=listening)
+            await self._write(data, batch, left, patience, listening=listening, enough=enough)
+            if enough is not None and enough():
+                return
 
     async def _write(
         self,
@@ -136,13 +145,14 @@ class Link:
         patience: Patience | Brief,
         *,
         listening: bool,
+        enough: Ready | None = None,
     ) -> None:
         """Write as the one who has `_writing`, and give that up."""
         listening = listening and not self._lost
         self._outbox = bytes(self._outbox) + data if self._outbox else data
         try:
             if listening:
-                await self._write_and_listen(patience)
+                await self._write_and_listen(patience, enough)
             else:
                 data, self._outbox = bytes(self._outbox), b""
                 await self.channel.write(data, left)
@@ -162,7 +172,7 @@ class Link:
                 self._writing = False
                 self._wake_writers()
 
-    async def _write_and_listen(self, patience: Patience | Brief) -> None:
+    async def _write_and_listen(self, patience: Patience | Brief, enough: Ready | None) -> None:
         # What is left is not copied with each part that leaves.
         rest = memoryview(self._outbox)
         while True:
@@ -182,6 +192,9 @@ class Link:
             if self._lost:
                 # Half a frame may have left; if nothing is missing, GOAWAY may follow.
                 self._mute = self._mute or bool(self._outbox)
+                return
+            if enough is not None and enough():
+                # A server that never stops to speak would keep who has his answer.
                 return
 
     def _break_off(self, batch: list[Stream]) -> None:
@@ -306,7 +319,7 @@ class Link:
                     while not ready():
                         await self._take_in(patience)
                         if self._codec.pending or self._outbox:
-                            await self._flush(patience, listening=True)
+                            await self._flush(patience, listening=True, enough=ready)
                 except BaseException as error:
                     # What lies here unread is a sign of life as well.
                     if not self.channel.answered():

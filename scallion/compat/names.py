@@ -73,7 +73,8 @@ _MODULES: dict[str, dict[str, str]] = {
             "Cookies HTTPTransport Headers InvalidURL Limits Proxy QueryParams RemoteProtocolError Request Response "
             "SyncByteStream Timeout TooManyRedirects URL USE_CLIENT_DEFAULT codes"
         ),
-        scallion___base="BaseClient ClientState USER_AGENT",
+        scallion___base="BaseClient ClientState",
+        scallion___request_defaults="USER_AGENT",
         scallion___arguments="UseClientDefault",
         scallion__pipeline__settings="DEFAULT_LIMITS DEFAULT_MAX_REDIRECTS DEFAULT_TIMEOUT_CONFIG=DEFAULT_TIMEOUT",
         scallion__compat__helpers="ACCEPT_ENCODING _is_https_redirect _port_or_default _same_origin",

@@ -11,6 +11,7 @@ import pytest
 import scallion
 from scallion import AsyncClient, Client
 from scallion._base import BaseClient
+from scallion._request_defaults import RequestDefaults
 
 # Where the two colours differ by name.
 NAMES = {"close": "aclose", "__enter__": "__aenter__", "__exit__": "__aexit__"}
@@ -111,7 +112,7 @@ def test_both_share_their_properties() -> None:
         "timeout",
         "trust_env",
         "build_request",
-    } <= set(vars(BaseClient))
+    } <= {*vars(BaseClient), *vars(RequestDefaults)}
 
 
 # The functions, next to the client

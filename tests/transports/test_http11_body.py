@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import threading
 import time
 import tracemalloc
@@ -11,7 +13,9 @@ from typing import Any
 
 import anyio
 import pytest
+import uvloop
 
+import scallion
 from scallion.pipeline.errors import (
     ReadError,
     ReadTimeout,
@@ -430,3 +434,51 @@ def test_a_large_upload_of_bytes_is_not_copied(drive: Drive) -> None:
                 assert most < 4 * STEP
 
         drive(scenario)
+
+
+def test_a_generator_may_fill_its_buffer_anew() -> None:
+    """
+    What it gave before is sent as it was then, however late the loop's transport comes to sending it.
+    """
+    pieces = [bytes([65 + number]) * 200_000 for number in range(20)]
+    given = threading.Event()
+    received = bytearray()
+
+    async def refill() -> AsyncIterator[Any]:
+        buffer = bytearray(200_000)
+        for number, piece in enumerate(pieces):
+            buffer[:] = piece
+            if number == 3:
+                # The server has not read a byte; from here on it reads.
+                given.set()
+            yield buffer
+        buffer[:] = bytes(200_000)
+
+    def serve(listener: socket.socket) -> None:
+        sock, _ = listener.accept()
+        with sock:
+            given.wait(10)
+            while (
+                b"\r\n\r\n" not in received or len(received.partition(b"\r\n\r\n")[2]) < 4_000_000
+            ):
+                data = sock.recv(65_536)
+                if not data:
+                    return
+                received.extend(data)
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    async def main(port: int) -> None:
+        async with scallion.AsyncClient() as client:
+            await client.post(
+                f"http://127.0.0.1:{port}/", content=refill(), headers={"Content-Length": "4000000"}
+            )
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        server = threading.Thread(target=serve, args=(listener,))
+        server.start()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main(listener.getsockname()[1]))
+        server.join(10)
+
+    assert b"".join(pieces) == received.partition(b"\r\n\r\n")[2]

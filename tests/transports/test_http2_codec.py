@@ -153,6 +153,23 @@ def test_a_frame_after_a_streams_end() -> None:
         assert ErrorCode.STREAM_CLOSED == heard(ended, late).fault
 
 
+def test_a_body_goes_on_after_its_trailers() -> None:
+    """
+    Nor does it then, in the same flight or a later one: what has ended gets no more.
+    """
+    for apart in (False, True):
+        recorder = begun()
+        recorder.feed(OK.serialize())
+        trailers = HeadersFrame(
+            1, Encoder().encode([(b"x-t", b"1")]), flags=["END_HEADERS", "END_STREAM"]
+        )
+        flight = DataFrame(1, b"body").serialize() + trailers.serialize()
+        late = DataFrame(1, b"more").serialize()
+        for part in (flight, late) if apart else (flight + late,):
+            recorder.feed(part)
+        assert ErrorCode.STREAM_CLOSED == recorder.fault
+
+
 # What is bounded.
 
 
@@ -314,6 +331,21 @@ def test_a_head_that_is_sent_again_is_a_few_bytes() -> None:
     assert len(blocks[0]) > 500
     assert [10, 11, 12] == [len(block) for block in blocks[1:]]
     assert head.first == blocks[-1][: len(head.first)]
+
+
+def test_a_setting_that_changes_twice_in_one_frame() -> None:
+    """
+    RFC 7541 section 4.2: a table that was empty for a moment has forgotten all, and the next block says so.
+    """
+    recorder = Recorder()
+    head = RequestHead("GET", b"https", b"example.test", [(b"X-Long", b"v" * 50)])
+    sent_head(recorder, head, b"/")
+    recorder.feed(bytes.fromhex("00000c 04 00 00000000 0001 00000000 0001 00001000"))
+    recorder.codec.take()
+    ((_, _, block),) = sent_head(recorder, head, b"/")
+
+    assert 0x20 == block[0]
+    assert (b"x-long", b"v" * 50) in list(Decoder().decode(block, raw=True))
 
 
 def test_a_secret_is_never_indexed_however_often_it_is_sent() -> None:
