@@ -28,7 +28,7 @@ _METHODS = frozenset({"GET", "HEAD"})
 # They tell calls apart, and not what is asked for.
 _IGNORED = frozenset({"baggage", "traceparent", "tracestate", "x-request-id"})
 # Options that concern only who has them; all others must be equal.
-_OWN = frozenset({"scallion.Deadlines", "scallion.Tracing", "timeout", _OPTION})
+_OWN = frozenset({"scallion.Deadlines", "scallion.Metrics", "scallion.Tracing", "timeout", _OPTION})
 # Their ends are not to be waited for.
 _ENDLESS = (
     b"application/grpc",

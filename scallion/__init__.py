@@ -15,22 +15,39 @@ __description__ = (
 )
 
 if TYPE_CHECKING:
+    from scallion._service_settings import ServiceSettings as ServiceSettings
+    from scallion.middlewares.adaptive_concurrency import AdaptiveConcurrency as AdaptiveConcurrency
     from scallion.middlewares.auth import Authentication as Authentication
     from scallion.middlewares.auth import BasicAuth as BasicAuth
     from scallion.middlewares.auth import FunctionAuth as FunctionAuth
     from scallion.middlewares.bearer import BearerAuth as BearerAuth
     from scallion.middlewares.bearer import Token as Token
+    from scallion.middlewares.bulkhead import Bulkhead as Bulkhead
+    from scallion.middlewares.circuit_breaker import CircuitBreaker as CircuitBreaker
+    from scallion.middlewares.coalescing import Coalescing as Coalescing
     from scallion.middlewares.cookies import CookiePersistence as CookiePersistence
+    from scallion.middlewares.deadline_propagation import DeadlinePropagation as DeadlinePropagation
     from scallion.middlewares.digest import DigestAuth as DigestAuth
+    from scallion.middlewares.endpoints import Endpoints as Endpoints
+    from scallion.middlewares.fault_injection import Fault as Fault
+    from scallion.middlewares.fault_injection import FaultInjection as FaultInjection
+    from scallion.middlewares.hedging import Hedging as Hedging
     from scallion.middlewares.hooks import EventHooks as EventHooks
+    from scallion.middlewares.idempotency_keys import IdempotencyKeys as IdempotencyKeys
     from scallion.middlewares.logging import Logging as Logging
+    from scallion.middlewares.metrics import AttemptMetrics as AttemptMetrics
+    from scallion.middlewares.metrics import Metrics as Metrics
     from scallion.middlewares.netrc import NetRCAuth as NetRCAuth
+    from scallion.middlewares.rate_limit import RateLimit as RateLimit
     from scallion.middlewares.redirects import Redirects as Redirects
+    from scallion.middlewares.request_id import RequestId as RequestId
     from scallion.middlewares.retries import Retries as Retries
+    from scallion.middlewares.retry_budget import RetryBudget as RetryBudget
     from scallion.middlewares.timeouts import AttemptTimeouts as AttemptTimeouts
     from scallion.middlewares.timeouts import Deadlines as Deadlines
     from scallion.middlewares.tracing import AttemptTracing as AttemptTracing
     from scallion.middlewares.tracing import Tracing as Tracing
+    from scallion.middlewares.transient import Transient as Transient
     from scallion.pipeline.auth import Auth as Auth
     from scallion.pipeline.codes import codes as codes
     from scallion.pipeline.cookies import Cookies as Cookies
@@ -135,6 +152,21 @@ _HOMES = {
     "scallion._client": "Client",
     "scallion._sse": "EventSource",
     "scallion._stacks": "compatible service_stack",
+    "scallion._service_settings": "ServiceSettings",
+    "scallion.middlewares.adaptive_concurrency": "AdaptiveConcurrency",
+    "scallion.middlewares.bulkhead": "Bulkhead",
+    "scallion.middlewares.circuit_breaker": "CircuitBreaker",
+    "scallion.middlewares.coalescing": "Coalescing",
+    "scallion.middlewares.deadline_propagation": "DeadlinePropagation",
+    "scallion.middlewares.endpoints": "Endpoints",
+    "scallion.middlewares.fault_injection": "Fault FaultInjection",
+    "scallion.middlewares.hedging": "Hedging",
+    "scallion.middlewares.idempotency_keys": "IdempotencyKeys",
+    "scallion.middlewares.metrics": "AttemptMetrics Metrics",
+    "scallion.middlewares.rate_limit": "RateLimit",
+    "scallion.middlewares.request_id": "RequestId",
+    "scallion.middlewares.retry_budget": "RetryBudget",
+    "scallion.middlewares.transient": "Transient",
     "scallion.middlewares.auth": "Authentication BasicAuth FunctionAuth",
     "scallion.middlewares.bearer": "BearerAuth Token",
     "scallion.middlewares.cookies": "CookiePersistence",
@@ -150,9 +182,9 @@ _HOMES = {
     "scallion.pipeline.codes": "codes",
     "scallion.pipeline.cookies": "Cookies",
     "scallion.pipeline.errors": (
-        "AttemptTimeout BulkheadFull CircuitOpen CloseError ConnectError ConnectTimeout CookieConflict DecodingError HTTPError "
-        "HTTPStatusError InvalidURL LocalProtocolError MiddlewareError NetworkError NoEndpoint PoolTimeout ProtocolError RateLimited Rejected "
-        "ProxyError ReadError ReadTimeout RemoteProtocolError RequestError RequestNotRead ResponseNotRead "
+        "AttemptTimeout BulkheadFull CircuitOpen CloseError ConnectError ConnectTimeout CookieConflict DecodingError "
+        "HTTPError HTTPStatusError InvalidURL LocalProtocolError MiddlewareError NetworkError NoEndpoint PoolTimeout "
+        "ProtocolError ProxyError RateLimited ReadError ReadTimeout Rejected RemoteProtocolError RequestError RequestNotRead ResponseNotRead "
         "SSEError StreamClosed StreamConsumed StreamError TimeoutException TooManyRedirects TotalTimeout TransportError "
         "UnknownOption UnsupportedProtocol WriteError WriteTimeout"
     ),
