@@ -316,10 +316,13 @@ class Link:
                     self._followers[stream] = None
             if leads:
                 try:
-                    while not ready():
-                        await self._take_in(patience)
+                    while True:
+                        # What the one who led before has left comes first.
                         if self._codec.pending or self._outbox:
                             await self._flush(patience, listening=True, enough=ready)
+                        if ready():
+                            break
+                        await self._take_in(patience)
                 except BaseException as error:
                     # What lies here unread is a sign of life as well.
                     if not self.channel.answered():
