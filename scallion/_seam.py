@@ -42,13 +42,10 @@ def sync_seam(router: Router, default_encoding: Any) -> Send:
         started = perf_counter()
         try:
             transport = router._transport_for_url(request.url)
-            handle = transport.handle_request
-            # One of ours, that nobody patched, needs no other coroutine to run in than this one.
-            http = modules.get("scallion.transports.http")
-            if http is not None and getattr(handle, "__func__", None) is http.HANDLE_REQUEST:
+            if _is_ours(transport, "handle_request"):
                 response = await transport._handle(request)
             else:
-                response = handle(request)
+                response = transport.handle_request(request)
         except RequestError as error:
             if error._request is None:
                 error.request = request
@@ -78,12 +75,10 @@ def async_seam(router: Router, default_encoding: Any) -> Send:
         started = perf_counter()
         try:
             transport = router._transport_for_url(request.url)
-            handle = transport.handle_async_request
-            http = modules.get("scallion.transports.http")
-            if http is not None and getattr(handle, "__func__", None) is http.HANDLE_ASYNC_REQUEST:
+            if _is_ours(transport, "handle_async_request"):
                 response = await transport._handle(request)
             else:
-                response = await handle(request)
+                response = await transport.handle_async_request(request)
         except RequestError as error:
             if error._request is None:
                 error.request = request
@@ -100,6 +95,17 @@ def async_seam(router: Router, default_encoding: Any) -> Send:
         return _adopt(response, request, started, default_encoding)
 
     return send
+
+
+def _is_ours(transport: Any, method: str) -> bool:
+    """Whether this is one of our network transports, that nobody patched: it needs no coroutine but the seam's to run in."""
+    http = modules.get("scallion.transports.http")
+    return (
+        http is not None
+        # What wraps the method may look like it in every way but this.
+        and getattr(type(transport), method, None) is http.OWN[method]
+        and method not in transport.__dict__
+    )
 
 
 def _gone() -> RuntimeError:

@@ -418,10 +418,6 @@ async def _sent_by(pool: Sender, request: Request) -> Response:
     return pool.handle_request(request)
 
 
-HANDLE_REQUEST = HTTPTransport.handle_request
-"""As it was before anybody patched it: then, `_handle` does the same."""
-
-
 class AsyncHTTPTransport(_Settings, AsyncBaseTransport):
     """HTTP on asyncio and trio, with a keep-alive pool for each event loop. Arguments as of `HTTPTransport`.
 
@@ -485,5 +481,8 @@ class AsyncHTTPTransport(_Settings, AsyncBaseTransport):
             await here.aclose()
 
 
-HANDLE_ASYNC_REQUEST = AsyncHTTPTransport.handle_async_request
-"""Likewise."""
+OWN = {
+    "handle_request": HTTPTransport.handle_request,
+    "handle_async_request": AsyncHTTPTransport.handle_async_request,
+}
+"""These methods as they were before anybody patched them: then, `_handle` does the same."""

@@ -299,3 +299,37 @@ def test_a_forgotten_response_is_no_circle() -> None:
 
 def _streamed(request: Request) -> Response:
     return Response(200, content=iter([b"a", b"b"]))
+
+
+def test_wrappers_of_our_transports_methods_are_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Even one that passes for the method itself in every other way, as instrumentation's wrappers do.
+    """
+    from scallion.transports.http import HTTPTransport
+
+    original = HTTPTransport.handle_request
+    seen: list[str] = []
+
+    class Wrapper:
+        def __get__(self, transport: Any, kind: type) -> Any:
+            if transport is None:
+                return self
+
+            def wrapped(request: Any) -> Response:
+                seen.append(str(request.url))
+                return Response(204)
+
+            wrapped.__func__ = original  # type: ignore[attr-defined]
+            return wrapped
+
+        def __eq__(self, other: object) -> bool:
+            return other is original
+
+        def __hash__(self) -> int:
+            return hash(original)
+
+    monkeypatch.setattr(HTTPTransport, "handle_request", Wrapper())
+    with scallion.Client() as client:
+        assert 204 == client.get("http://example.test/").status_code
+
+    assert ["http://example.test/"] == seen
