@@ -113,15 +113,8 @@ class Link:
             self._corked = False
         await self._flush(patience)
 
-    async def _flush(
-        self, patience: Patience | Brief, *, listening: bool = False, enough: Ready | None = None
-    ) -> None:
-        """Write what the codec has, unless somebody else is at it, who then goes on until nothing is left.
-
-        Args:
-            listening: Take in meanwhile what the server says.
-            enough: When to stop listening, and leave to others what is still to be written.
-        """
+    async def _flush(self, patience: Patience | Brief, *, listening: bool = False) -> None:
+        """Write what the codec has, unless somebody else is at it, who then goes on until nothing is left."""
         # Who adds something after this look at it writes it himself.
         while self._codec.pending or self._outbox:
             left = patience.left()
@@ -133,9 +126,7 @@ class Link:
                     return
                 self._writing = True
                 batch, self._unwritten = self._unwritten, []
-            await self._write(data, batch, left, patience, listening=listening, enough=enough)
-            if enough is not None and enough():
-                return
+            await self._write(data, batch, left, patience, listening=listening)
 
     async def _write(
         self,
@@ -145,14 +136,13 @@ class Link:
         patience: Patience | Brief,
         *,
         listening: bool,
-        enough: Ready | None = None,
     ) -> None:
         """Write as the one who has `_writing`, and give that up."""
         listening = listening and not self._lost
         self._outbox = bytes(self._outbox) + data if self._outbox else data
         try:
             if listening:
-                await self._write_and_listen(patience, enough)
+                await self._write_and_listen(patience)
             else:
                 data, self._outbox = bytes(self._outbox), b""
                 await self.channel.write(data, left)
@@ -172,7 +162,7 @@ class Link:
                 self._writing = False
                 self._wake_writers()
 
-    async def _write_and_listen(self, patience: Patience | Brief, enough: Ready | None) -> None:
+    async def _write_and_listen(self, patience: Patience | Brief) -> None:
         # What is left is not copied with each part that leaves.
         rest = memoryview(self._outbox)
         while True:
@@ -192,9 +182,6 @@ class Link:
             if self._lost:
                 # Half a frame may have left; if nothing is missing, GOAWAY may follow.
                 self._mute = self._mute or bool(self._outbox)
-                return
-            if enough is not None and enough():
-                # A server that never stops to speak would keep who has his answer.
                 return
 
     def _break_off(self, batch: list[Stream]) -> None:
@@ -316,13 +303,10 @@ class Link:
                     self._followers[stream] = None
             if leads:
                 try:
-                    while True:
-                        # What the one who led before has left comes first.
-                        if self._codec.pending or self._outbox:
-                            await self._flush(patience, listening=True, enough=ready)
-                        if ready():
-                            break
+                    while not ready():
                         await self._take_in(patience)
+                        if self._codec.pending or self._outbox:
+                            await self._flush(patience, listening=True)
                 except BaseException as error:
                     # What lies here unread is a sign of life as well.
                     if not self.channel.answered():

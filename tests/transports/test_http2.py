@@ -713,35 +713,6 @@ def test_endless_interim_responses(drive: Drive) -> None:
         drive(scenario)
 
 
-def test_a_server_that_never_stops_to_speak(drive: Drive) -> None:
-    """
-    Who has his answer is not kept by what comes after it, however fast that comes.
-    """
-    over = threading.Event()
-
-    def answer(session: Session, call: Call) -> None:
-        # A field of HTTP/1.1's connections: the first one ends the exchange, and a reset is to be sent.
-        block = b"\x88\x00\x0aconnection\x01x"
-        head = len(block).to_bytes(3, "big") + b"\x01\x04" + call.stream.to_bytes(4, "big") + block
-        try:
-            while not over.is_set():
-                session.peer.sock.sendall(head * 2000)
-        except OSError:
-            """The client has gone."""
-
-    with HTTP2Server(answer) as server:
-
-        async def scenario() -> None:
-            try:
-                async with knowing(drive) as wire:
-                    with pytest.raises(RemoteProtocolError, match="belongs to HTTP"):
-                        await wire.get(server.url, timeout={"read": 20.0})
-            finally:
-                over.set()
-
-        drive(scenario)
-
-
 # Time.
 
 
