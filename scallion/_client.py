@@ -55,7 +55,6 @@ if TYPE_CHECKING:
     from scallion.transports.base import BaseTransport
     from scallion.transports.resolving import ResolverTypes
 
-    from ._service_settings import ServiceSettings
     from ._sse import Subscription
 
 __all__ = ["Client"]
@@ -155,35 +154,6 @@ class Client(BaseClient):
             resolver=resolver,
             runtime=BlockingRuntime(),
         )
-
-    @classmethod
-    def for_service(
-        cls,
-        name: str,
-        *,
-        base_url: URLTypes | None = None,
-        settings: ServiceSettings | Mapping[str, Any] | None = None,
-        **overrides: Any,
-    ) -> Self:
-        """A client for one service, with the layers of `service_stack()`. `print(client.explain())` shows them all.
-
-        Args:
-            name: What the service is called.
-            base_url: Where it is; `http://<name>` if the settings do not say either.
-            settings: A `ServiceSettings`, or a mapping such as a section of a TOML file.
-            overrides: Single sections, which are laid over the settings: `retries={"attempts": 5}`, `breaker=False`; and
-                further arguments of this class, such as `auth`, `headers` and `verify`.
-
-        Raises:
-            TypeError: a setting is of the wrong kind, or an argument is none.
-            ValueError: there is no such setting, or it is out of its range.
-        """
-        from ._service_layers import arguments_of
-
-        chosen, arguments = arguments_of(name, base_url, settings, overrides)
-        client = cls(**arguments)
-        client._service = (name, chosen)
-        return client
 
     def _make_transport(self, **settings: Any) -> BaseTransport:
         from scallion.transports.http import HTTPTransport

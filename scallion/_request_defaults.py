@@ -176,6 +176,8 @@ class RequestDefaults(Overridable):
             and files is None
             and json is None
             and not (extensions or cookies)
+            and params_mode is USE_CLIENT_DEFAULT
+            and self._params_mode == "replace"
             and self._merges_plainly
         ):
             request = self._plain_request(method, url, options)
@@ -218,7 +220,7 @@ class RequestDefaults(Overridable):
     def _plain_request(self, method: str, url: URLTypes, options: dict[str, Any]) -> Request | None:
         """A request for which the caller has nothing to add to the client's settings; None if these are not plain."""
         own = self.headers
-        if self.params or self.cookies or own._encoding is not None:
+        if self.params or self.cookies or type(own) is not Headers or own._encoding is not None:
             return None
         target = merge_base(self.base_url, url)
         host = target.host_header
