@@ -1,4 +1,4 @@
-"""Logging: one structured event for each call.
+"""Logging: one structured event for each call, and one for each decision that the layers take for it.
 
 Nothing is formatted unless somebody listens. structlog is imported when the first event is written,
 unless the program has imported it itself.
@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from scallion.pipeline.headers import Headers
 from scallion.pipeline.layer import Bound, Layer
 from scallion.pipeline.onion import Next
-from scallion.pipeline.redaction import SECRET_NAMES, redact_url, secret_names
+from scallion.pipeline.redaction import SECRET_NAMES, secret_names
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import Runtime
+
+from .log_events import DEBUG, INFO, WARNING, Decisions
 
 if TYPE_CHECKING:
     from logging import Handler, Logger
@@ -27,33 +29,15 @@ __all__ = ["Logging"]
 
 EVENT = "http.call"
 
-# The levels of the standard library, and of structlog.
-_INFO = 20
-_WARNING = 30
-
 # Their values are credentials, and no setting shows them.
 _NEVER = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
 
 
-class _Counter:
-    """An observer that counts what a call needed besides its first request."""
-
-    attempts = 1
-    redirects = 0
-
-    def __call__(self, event: str, fields: dict[str, Any]) -> None:  # noqa: ARG002
-        if event == "retry":
-            self.attempts += 1
-        elif event == "redirect":
-            self.redirects += 1
+_METHODS = {DEBUG: "debug", INFO: "info", WARNING: "warning"}
 
 
 class _Sink:
-    """Where events go; to be asked first whether anybody listens.
-
-    Attributes:
-        listens: Whether events of a level are wanted. True of a logger that cannot tell.
-    """
+    """A `log_events.Sink` that is a logger of structlog's."""
 
     __slots__ = ("_logger", "listens")
 
@@ -66,9 +50,8 @@ class _Sink:
         tells = getattr(kind, "is_enabled_for", None) or getattr(kind, "isEnabledFor", None)
         self.listens = _always if tells is None else tells.__get__(logger)
 
-    def write(self, level: int, fields: dict[str, Any]) -> None:
-        logger = self._logger
-        (logger.warning if level == _WARNING else logger.info)(EVENT, **fields)
+    def write(self, level: int, event: str, fields: dict[str, Any]) -> None:
+        getattr(self._logger, _METHODS[level])(event, **fields)
 
 
 class _StandardSink(_Sink):
@@ -94,18 +77,21 @@ class _StandardSink(_Sink):
         self._logger = logger
         self.listens = listens
 
-    def write(self, level: int, fields: dict[str, Any]) -> None:
-        logger = _rendered()
-        (logger.warning if level == _WARNING else logger.info)(EVENT, **fields)
+    def write(self, level: int, event: str, fields: dict[str, Any]) -> None:
+        getattr(_rendered(), _METHODS[level])(event, **fields)
 
 
 @dataclass(frozen=True, repr=False)
 class Logging(Layer):
     """Log each call once, when its response's headers have arrived or it has failed, as `http.call`.
 
-    The fields: `method`; `url`, redacted; `status`, or `error`, the name of the error's class;
-    `duration` in seconds; `attempts` over all hops, and `redirects`. The level is info; for
+    The fields: `method`; `url`, redacted; `request_id`, if `RequestId` gave one; `status`, or `error`, the name of the
+    error's class; `duration` in seconds; `attempts` over all hops, and `redirects`. The level is info; for
     statuses from 500 on and for errors it is warning.
+
+    What the layers decide for the call is logged when they do, under the name of their event, `retry` or `breaker.opened`, with
+    its fields, and `method`, `url` and `request_id` of the call. What tells of the other side's state is a warning, what befalls one
+    call is info, and routine is debug; `log_events.LEVELS` is the table.
 
     If the program has configured structlog, events go there. Otherwise they go to the standard
     library's logger "scallion", as `key=value` text, and so nowhere unless the program listens.
@@ -115,6 +101,7 @@ class Logging(Layer):
             `response_headers`. Those that carry credentials are refused.
         secrets: Names of query parameters whose values are not shown, in the place of the default
             `SECRET_NAMES`; add to those.
+        decisions: False to log calls only.
         logger: A structlog logger to use in any case.
 
     Reads no request extension.
@@ -129,6 +116,7 @@ class Logging(Layer):
     headers: Collection[str] = frozenset()
     secrets: Collection[str] = SECRET_NAMES
     logger: Any = None
+    decisions: bool = True
 
     def __post_init__(self) -> None:
         if isinstance(self.headers, str):
@@ -147,7 +135,7 @@ class Logging(Layer):
 
         def through(request: Request) -> Awaitable[Response]:
             sink = given or _sink()
-            if sink.listens(_WARNING):
+            if sink.listens(WARNING):
                 return self._send(request, send, call_next.runtime, sink)
             return send(request)
 
@@ -157,35 +145,34 @@ class Logging(Layer):
         clock = runtime.clock
         started = clock()
         observers = request.observers
-        counter = _Counter()
-        request.observers = (*observers, counter)
+        told = Decisions(request, self.secrets, sink if self.decisions else None)
+        request.observers = (*observers, told)
         try:
             response = await send(request)
         except BaseException as error:
             # A cancellation is the caller's doing and no cause for alarm.
-            level = _WARNING if isinstance(error, Exception) else _INFO
+            level = WARNING if isinstance(error, Exception) else INFO
             if sink.listens(level):
-                known = self._known(request, counter, clock() - started)
-                sink.write(level, {"error": type(error).__name__, **known})
+                known = self._known(request, told, clock() - started)
+                sink.write(level, EVENT, {"error": type(error).__name__, **known})
             raise
         else:
-            level = _WARNING if response.status_code >= 500 else _INFO
+            level = WARNING if response.status_code >= 500 else INFO
             if sink.listens(level):
-                known = self._known(request, counter, clock() - started)
+                known = self._known(request, told, clock() - started)
                 known |= self._shown("response_headers", response.headers)
-                sink.write(level, {"status": response.status_code, **known})
+                sink.write(level, EVENT, {"status": response.status_code, **known})
             return response
         finally:
             request.observers = observers
 
-    def _known(self, request: Request, counter: _Counter, duration: float) -> dict[str, Any]:
+    def _known(self, request: Request, told: Decisions, duration: float) -> dict[str, Any]:
         """What can be told of any call, whatever came of it."""
         return {
-            "method": request.method,
-            "url": redact_url(request.url, self.secrets),
+            **told.call(),
             "duration": round(duration, 6),
-            "attempts": counter.attempts,
-            "redirects": counter.redirects,
+            "attempts": told.attempts,
+            "redirects": told.redirects,
             **self._shown("request_headers", request.headers),
         }
 
@@ -199,6 +186,8 @@ class Logging(Layer):
             parts.append(f"headers={{{', '.join(map(repr, sorted(self.headers)))}}}")
         if self.secrets != SECRET_NAMES:
             parts.append(f"secrets={{{', '.join(map(repr, sorted(self.secrets)))}}}")
+        if not self.decisions:
+            parts.append("decisions=False")
         if self.logger is not None:
             parts.append(f"logger={type(self.logger).__name__}()")
         return f"Logging({', '.join(parts)})"
@@ -239,7 +228,9 @@ def _sink() -> _Sink:
     """The logger of structlog if the program has configured it, else the standard library's."""
     # Who has configured structlog has imported it.
     structlog = sys.modules.get("structlog")
-    if structlog is not None and structlog.is_configured():
+    # While another thread is in the midst of importing it, the module is there and the function is not.
+    configured = getattr(structlog, "is_configured", None)
+    if configured is not None and configured():
         return _bound.sink(structlog)
     return _standard()
 

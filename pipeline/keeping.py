@@ -15,6 +15,18 @@ STEP = 1024 * 1024
 """The most room that is made at a time, in bytes."""
 
 
+class _File(BytesIO):
+    """One that can be forgotten together with what it has lent: since Python 3.13 its finaliser would complain of that."""
+
+    __slots__ = ()
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except BufferError:
+            pass
+
+
 class Kept:
     """What has arrived so far.
 
@@ -28,7 +40,7 @@ class Kept:
         self.size = 0
         # A body of one piece is that piece.
         self._only = b""
-        self._file: BytesIO | None = None
+        self._file: _File | None = None
         # The file's memory as long as it is lent: all of it, and the part that is still to be filled.
         self._lent: tuple[memoryview, ...] = ()
         # Where the room ends that was made, counted from the body's first byte.
@@ -63,7 +75,7 @@ class Kept:
         """So many bytes were put into the room."""
         self.size += count
 
-    def _taken_back(self, left: int = 0) -> BytesIO:
+    def _taken_back(self, left: int = 0) -> _File:
         """The file, none of its memory lent."""
         for view in self._lent:
             view.release()
@@ -71,11 +83,11 @@ class Kept:
         if self._file is None:
             only, self._only = self._only, b""
             if not left:
-                self._file = BytesIO(only)
+                self._file = _File(only)
             else:
                 # Zeros that the system has at hand, where bytes would be written twice.
                 self._room = len(only) + min(left, STEP)
-                self._file = BytesIO(bytes(self._room))
+                self._file = _File(bytes(self._room))
                 self._file.write(only)
         return self._file
 

@@ -211,12 +211,14 @@ class LoggingSettings(Section):
 
     Attributes:
         headers: Names of headers that are logged; none that carry credentials.
+        decisions: Whether what the layers decide is logged as well.
     """
 
     key = "logging"
     layers = ("logging.Logging",)
 
     headers: tuple[str, ...] = ()
+    decisions: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -124,10 +124,21 @@ def test_attempts_and_redirects_are_counted(drive: Drive, events: list[Any]) -> 
 
     play(layers, request, world, drive)
 
-    (event,) = events
+    event = events[-1]
     assert (3, 1, 0.2) == (event["attempts"], event["redirects"], event["duration"])
     assert URL == event["url"]
     assert () == request.observers
+
+
+def test_decisions_alone_can_be_left_out(drive: Drive, events: list[Any]) -> None:
+    """
+    Then there is one event for a call, which counts its attempts all the same.
+    """
+    layers = [Logging(decisions=False), Retries()]
+
+    play(layers, get(), World([Response(503), Response(200)]), drive)
+
+    assert [("http.call", 2)] == [(event["event"], event["attempts"]) for event in events]
 
 
 def test_secrets_do_not_show(drive: Drive, events: list[Any]) -> None:

@@ -213,7 +213,7 @@ def test_positional(scallion_mock):
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(
         [
-            "The options of scallion_mock: *'assert_all_caled'",
+            "The options of scallion_mock: *'assert_all_caled'*",
             "The marker scallion_mock takes keyword arguments only",
         ]
     )
