@@ -141,7 +141,8 @@ def _bypass(entry: str) -> str | None:
         host, colon, port = entry.partition(":")
         host = host.rstrip(".")
         # Cases: subdomains alone, the host alone, both; no host but a port.
-        wild = "*." if host.startswith((".", "*.")) else "" if host.lower() == "localhost" else "*"
+        alone = host.lower() == "localhost" and not colon
+        wild = "*." if host.startswith((".", "*.")) else "" if alone else "*"
         name = host.removeprefix("*.").removeprefix(".")
         if not (name or port) or "*" in name or "/" in entry:
             return None

@@ -269,6 +269,7 @@ schemes = st.sampled_from(["http", "https"])
     no_proxy=st.lists(entries, max_size=4).map(",".join),
     url=st.builds("{}://{}{}/".format, schemes, hosts, ports),
 )
+@example("localhost:8080", "http://a.localhost:8080/")
 @settings(max_examples=200, deadline=None)
 def test_any_list_is_read_as_httpx2_reads_it(no_proxy: str, url: str) -> None:
     """
