@@ -5,13 +5,17 @@ BIN := .venv/bin
 PIP = $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check -qq
 COVERAGE := 95
 
-.PHONY: test demo lint types unit ecosystem fuzz bench bench-page clean
+.PHONY: test demo example-services lint types unit ecosystem fuzz bench bench-page simulate clean
 
 # What a reviewer would ask for.
 test: lint types unit ecosystem
 
 demo: .venv/demo
 	@$(BIN)/python examples/demo.py
+
+# Three services on an afternoon on which one of them fails on a script; half a minute, no containers.
+example-services: .venv/examples
+	@$(BIN)/python examples/services $(SERVICES)
 
 lint: .venv/dev
 	@$(BIN)/ruff check
@@ -47,6 +51,12 @@ bench: .venv/bench/clients/made .venv/bench/niquests/made
 bench-page: .venv/bench/clients/made
 	@.venv/bench/clients/bin/python benchmarks/page.py $(RESULTS)
 
+# What the layers do on a bad day, in virtual time: plays all, writes benchmarks/simulation/results.json, docs/simulation.md and
+# its plots, in five minutes. One scenario: make simulate SCENARIO=storm SEED=2
+simulate: .venv/bench/simulation/made
+	@cd benchmarks && ../.venv/bench/simulation/bin/python -m simulation $(if $(SCENARIO),--scenario '$(SCENARIO)') \
+		$(if $(SEED),--seed $(SEED)) $(SIMULATE)
+
 clean:
 	rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -69,10 +79,15 @@ clean:
 	@$(PIP) install --editable .
 	@touch $@
 
+# What the services of the example need besides.
+.venv/examples: .venv/made pyproject.toml
+	@$(PIP) install --editable '.[examples]'
+	@touch .venv/demo $@
+
 # What testing needs, which is a superset.
 .venv/dev: .venv/made pyproject.toml
 	@$(PIP) install --editable '.[dev]'
-	@touch .venv/demo $@
+	@touch .venv/demo .venv/examples $@
 
 # What the packages of tests/ecosystem need.
 .venv/ecosystem/made: .venv/made pyproject.toml tests/ecosystem/requirements.txt
@@ -93,4 +108,10 @@ clean:
 .venv/bench/niquests/made: .venv/made benchmarks/requirements-niquests.txt
 	@$(PYTHON) -m venv --clear --without-pip .venv/bench/niquests
 	@$(PIP:$(BIN)/python=.venv/bench/niquests/bin/python) install -r benchmarks/requirements-niquests.txt || echo "without niquests" >&2
+	@touch $@
+
+# What draws the plots of the simulations.
+.venv/bench/simulation/made: .venv/made pyproject.toml benchmarks/simulation/requirements.txt
+	@$(PYTHON) -m venv --clear --without-pip .venv/bench/simulation
+	@$(PIP:$(BIN)/python=.venv/bench/simulation/bin/python) install --editable . -r benchmarks/simulation/requirements.txt
 	@touch $@
