@@ -1,0 +1,1 @@
+"""Thousands of clients and tens of servers in virtual time, with the real layers between them."""
