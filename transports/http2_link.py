@@ -11,6 +11,8 @@ Rules:
   body. Tasks that begin in the same turn of their loop leave their heads to the first of them, which lets the
   others run before it writes: one system call for all. Who writes a piece while nobody reads listens meanwhile:
   else two sides that send, and neither reads, would wait for each other.
+- Who has what he waited for still writes what is left, and listens meanwhile, but not for long: a server may speak
+  without a pause.
 - A listening write that is broken off leaves what remains to the next writer. Another one may have left half a
   frame, nobody knows: nothing is written after that (`_mute`); what was sent before may still be answered, and no
   new stream begins here.
@@ -24,8 +26,9 @@ Rules:
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from scallion.pipeline.errors import (
@@ -41,7 +44,7 @@ from scallion.pipeline.request import Request
 from scallion.pipeline.runtime import Event, Runtime
 
 from .http2_codec import Codec
-from .http2_streams import Brief, Limits, Patience, Stream, Upload
+from .http2_streams import GOODBYE, Brief, Limits, Parting, Patience, Stream, Upload
 
 if TYPE_CHECKING:
     from .network.base import Carrier
@@ -51,8 +54,11 @@ __all__ = ["READ_SIZE", "Link", "Ready"]
 READ_SIZE = 256 * 1024
 LISTEN = 16 * 1024
 """What is larger than this is not written without listening."""
+_MOST_READS = 32
+"""How often what has arrived is taken in at once: as much as systems keep, and a server may go on without a pause."""
 
 Ready: TypeAlias = Callable[[], bool]
+Waiting: TypeAlias = Patience | Parting | Brief
 
 
 class Link:
@@ -113,7 +119,7 @@ class Link:
             self._corked = False
         await self._flush(patience)
 
-    async def _flush(self, patience: Patience | Brief, *, listening: bool = False) -> None:
+    async def _flush(self, patience: Waiting, *, listening: bool = False) -> None:
         """Write what the codec has, unless somebody else is at it, who then goes on until nothing is left."""
         # Who adds something after this look at it writes it himself.
         while self._codec.pending or self._outbox:
@@ -128,12 +134,23 @@ class Link:
                 batch, self._unwritten = self._unwritten, []
             await self._write(data, batch, left, patience, listening=listening)
 
+    async def _to_the_end(self, writing: Coroutine[Any, Any, None], ready: Ready) -> None:
+        """Await who writes with the patience `Parting`; what he leaves when `ready()` is written unheard, or not at all."""
+        try:
+            await writing
+        except TimeoutException:
+            if not ready():
+                raise
+            # The server speaks without a pause, or does not read. Perhaps nobody else is here to write.
+            with contextlib.suppress(TransportError):
+                await self._flush(Brief(GOODBYE))
+
     async def _write(
         self,
         data: bytes,
         batch: list[Stream],
         left: float | None,
-        patience: Patience | Brief,
+        patience: Waiting,
         *,
         listening: bool,
     ) -> None:
@@ -151,8 +168,11 @@ class Link:
             self._gone = True
             self._break_off([])
         except BaseException as error:
-            # Who listens knows what has left, and leaves the rest to the next.
-            if not listening:
+            if listening:
+                # Who listens knows what has left, and leaves the rest to the next, and whose it is.
+                with self._lock:
+                    self._unwritten = [*batch, *self._unwritten]
+            else:
                 self._break_off(batch)
             if isinstance(error, TimeoutException):
                 raise patience.over() from error
@@ -162,7 +182,7 @@ class Link:
                 self._writing = False
                 self._wake_writers()
 
-    async def _write_and_listen(self, patience: Patience | Brief) -> None:
+    async def _write_and_listen(self, patience: Waiting) -> None:
         # What is left is not copied with each part that leaves.
         rest = memoryview(self._outbox)
         while True:
@@ -251,12 +271,14 @@ class Link:
                 listening = listening and len(data) > LISTEN
                 self._reading = self._reading or listening
         if data:
+            parting = Parting(patience, stream.satisfied, self._runtime)
+            writing = self._write(data, batch, left, parting, listening=listening)
             try:
-                await self._write(data, batch, left, patience, listening=listening)
+                await self._to_the_end(writing, stream.satisfied)
             finally:
                 if listening:
                     self._stop_reading()
-            await self._flush(patience)
+            await self._to_the_end(self._flush(parting), stream.satisfied)
         elif turn is not None:
             if not await turn.wait(left):
                 raise patience.over()
@@ -271,8 +293,8 @@ class Link:
                 return
             self._reading = True
         try:
-            while not self._lost and told():
-                data = self.channel.read_nowait(READ_SIZE)
+            for _ in range(_MOST_READS):
+                data = self.channel.read_nowait(READ_SIZE) if not self._lost and told() else None
                 if data is None:
                     break
                 self._receive(data)
@@ -306,7 +328,8 @@ class Link:
                     while not ready():
                         await self._take_in(patience)
                         if self._codec.pending or self._outbox:
-                            await self._flush(patience, listening=True)
+                            parting = Parting(patience, ready, self._runtime)
+                            await self._to_the_end(self._flush(parting, listening=True), ready)
                 except BaseException as error:
                     # What lies here unread is a sign of life as well.
                     if not self.channel.answered():
@@ -360,7 +383,7 @@ class Link:
             assert stream.event is not None
             stream.event.set()
 
-    async def _take_in(self, patience: Patience | Brief) -> None:
+    async def _take_in(self, patience: Waiting) -> None:
         left = patience.left()
         try:
             data = await self.channel.read(READ_SIZE, left)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, TypeAlias
 
 from scallion.pipeline.errors import (
@@ -22,7 +22,7 @@ from .http2_fields import Received
 from .http2_sending import Sending, StreamState
 from .messages import RawHeaders
 
-__all__ = ["GOODBYE", "Brief", "Limits", "Patience", "Stream", "Unprocessed", "Upload"]
+__all__ = ["GOODBYE", "Brief", "Limits", "Parting", "Patience", "Stream", "Unprocessed", "Upload"]
 
 Limits: TypeAlias = dict[str, float | None]
 """A request's timeouts, as `Timeout.as_dict` gives them."""
@@ -34,6 +34,8 @@ JOINED = 4096
 """A piece that is received in frames smaller than the one is joined up to the other, in bytes."""
 GOODBYE = 1.0
 """Seconds that telling the server of an early end may take when the connection is congested."""
+_MOST_TURNS = 64
+"""How often who waits for nothing more writes or reads before he goes: some megabytes."""
 
 
 class Unprocessed(
@@ -136,6 +138,12 @@ class Stream(StreamState):
         """Whether the final response's head is here, or none will come."""
         return self.head is not None or self.error is not None
 
+    def satisfied(self) -> bool:
+        """Whether the server wants no more of the request: a 2xx may, other answers and complete ones do not."""
+        if self.error is not None or self.ended:
+            return True
+        return self.head is not None and self.head.status >= 300
+
     def readable(self) -> bool:
         """Whether there is something of the body, or its end, or nothing will come."""
         return bool(self.pieces) or self.ended or self.error is not None
@@ -202,6 +210,41 @@ class Brief:
 
     def over(self) -> TimeoutException:
         return WriteTimeout(f"timed out: nothing could be sent within {self._limit:g} s")
+
+
+class Parting:
+    """The patience of who writes and listens: another one's, and once `ready()`, `GOODBYE` seconds and some turns.
+
+    So long a server is heard that may be unable to read before it has been heard.
+    """
+
+    __slots__ = ("_end", "_patience", "_ready", "_runtime", "_turns")
+
+    def __init__(self, patience: Patience, ready: Callable[[], bool], runtime: Runtime) -> None:
+        self._patience = patience
+        self._ready = ready
+        self._runtime = runtime
+        self._turns = _MOST_TURNS
+        self._end: float | None = None
+
+    def left(self) -> float | None:
+        """Seconds.
+
+        Raises:
+            TimeoutException: none are left.
+        """
+        if not self._ready():
+            return self._patience.left()
+        now = self._runtime.clock()
+        if self._end is None:
+            self._end = now + GOODBYE
+        self._turns -= 1
+        if now >= self._end or not self._turns:
+            raise self.over()
+        return self._end - now
+
+    def over(self) -> TimeoutException:
+        return self._patience.over()
 
 
 class Upload:
