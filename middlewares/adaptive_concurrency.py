@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Collection
+import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from typing import Any
 
 from scallion.pipeline.errors import TimeoutException
-from scallion.pipeline.layer import Bound, Layer
-from scallion.pipeline.onion import Next
+from scallion.pipeline.layer import Bound
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import Runtime
-from scallion.pipeline.urls import URL
 
 from .concurrency_limits import AIMD, Algorithm, Gradient, Limiter, LimiterRules
-from .gate import Gate, GateStats, hold, wait_in_line
+from .gate import Gate, hold, wait_in_line
+from .gated import Gated, GateOption
 from .outcomes import speaks_against_origin
 from .per_origin import OriginKey, PerOrigin, origin_name
-from .remade import remade
 from .transient import Classifier, Transient, check_classifier
-from .validation import check_count, check_number
+from .validation import check_callable, check_count, check_number
 
 __all__ = ["OVERLOADED", "AdaptiveConcurrency", "AdaptiveConcurrencyOption"]
 
@@ -32,15 +31,10 @@ OVERLOADED = Transient(statuses=frozenset({429, 503}), on=(TimeoutException,))
 
 
 @dataclass(frozen=True, slots=True)
-class AdaptiveConcurrencyOption:
+class AdaptiveConcurrencyOption(GateOption):
     """What one request asks of `AdaptiveConcurrency`; see `AdaptiveConcurrency.option_for`."""
 
-    patience: float | None = None
-    enabled: bool = True
-
-    def __post_init__(self) -> None:
-        if self.patience is not None:
-            check_number("AdaptiveConcurrency patience", self.patience, 0)
+    layer = "AdaptiveConcurrency"
 
 
 class _Limit:
@@ -72,11 +66,11 @@ class _Limit:
 
 
 @dataclass(frozen=True, repr=False)
-class AdaptiveConcurrency(Layer):
+class AdaptiveConcurrency(Gated):
     """A `Bulkhead` whose limit follows what the origin can bear.
 
-    The limit grows while answers take as long as they usually do, and shrinks when they take longer, or when there
-    are signs of overload: by default timeouts, 429 and 503. Those above it wait in line, and those for whom there is
+    The limit grows while answers take about as long as they do without a crowd, and shrinks when they take longer, or
+    when there are signs of overload: by default timeouts, 429 and 503. Those above it wait in line, and those for whom there is
     no room in the line are refused, as in `Bulkhead`. A request is under way until its response's body has ended
     or was closed; the time that counts is that up to the headers, of responses below 500.
 
@@ -94,13 +88,17 @@ class AdaptiveConcurrency(Layer):
         backoff: By what the limit is multiplied at a sign of overload, more than 0 and less than 1.
         too_slow: Seconds ("aimd"); a slower answer is a sign of overload.
         tolerance: How many times as long as usual answers may take ("gradient") before the limit shrinks.
-        headroom: Requests that may queue at the server ("gradient"): by this much the limit is aimed higher.
+        headroom: Requests that may queue at the server ("gradient"): by this much the limit is aimed higher, and by no
+            more than its root.
         smoothing: How much of the way to where it aims the limit goes at each look ("gradient").
         window: Seconds between two looks ("gradient"), or longer, until ten answers have come.
-        memory: Looks that "usual" goes back ("gradient").
+        memory: Windows after which it is measured anew how long answers usually take ("gradient"), with less than half as
+            many requests under way, for some tens of answers. All that call the server with the same `window` and
+            `memory` do so at the same moments.
         overloaded: Says which outcomes are signs of overload: a `Transient`, or a function.
         deadline_counts_after: Seconds that an attempt must have had for it to be a sign of overload that the call's
             own deadline came first; None if it never is one.
+        wall_clock: Seconds since 1970 ("gradient"); it says when to measure.
 
     Request extension `"scallion.AdaptiveConcurrency"`: an `AdaptiveConcurrencyOption`, made by `option_for`.
 
@@ -109,12 +107,13 @@ class AdaptiveConcurrency(Layer):
         BulkheadFull: from a call. Nothing was sent; the message has the numbers.
         TotalTimeout: from a call, as its deadline passed in line.
 
-    Order: inside retries and the circuit breaker, so that it measures attempts, and none of their waits; outside the
+    Order: inside retries, the circuit breaker and rate limits, so that it measures attempts, and none of their waits; outside the
     attempt's timeout, which waiting in line must not use up, and whose timeouts must show. Outside retries it would
     take the waits between attempts for a slow server.
     """
 
-    option: ClassVar[str | None] = _OPTION
+    option = _OPTION
+    _option_class = AdaptiveConcurrencyOption
 
     algorithm: Algorithm = "gradient"
     initial: int = 20
@@ -128,9 +127,10 @@ class AdaptiveConcurrency(Layer):
     headroom: float = 4.0
     smoothing: float = 0.2
     window: float = 1.0
-    memory: int = 600
+    memory: int = 60
     overloaded: Classifier = OVERLOADED
     deadline_counts_after: float | None = 1.0
+    wall_clock: Callable[[], float] = field(default=time.time, compare=False)
     _limits: PerOrigin[_Limit] = field(init=False, compare=False)
     # Statuses that are signs; None to ask the classifier.
     _signs: Collection[int] | None = field(init=False, compare=False)
@@ -159,15 +159,18 @@ class AdaptiveConcurrency(Layer):
         check_classifier(f"{name} overloaded", self.overloaded)
         if self.deadline_counts_after is not None:
             check_number(f"{name} deadline_counts_after", self.deadline_counts_after, 0)
-        object.__setattr__(self, "_limits", PerOrigin(self._make))
+        check_callable(f"{name} wall_clock", self.wall_clock)
+        limits = PerOrigin(self._make, in_use=lambda limit: limit.gate.active > 0)
+        object.__setattr__(self, "_limits", limits)
         overloaded = self.overloaded
         plain = type(overloaded) is Transient and overloaded.also is None
         object.__setattr__(self, "_signs", overloaded.statuses if plain else None)  # type: ignore[attr-defined]
 
     def _make(self, origin: OriginKey) -> _Limit:
         rules = LimiterRules(*[getattr(self, rule.name) for rule in fields(LimiterRules)])
-        limiter: Limiter = AIMD(rules) if self.algorithm == "aimd" else Gradient(rules)
-        return _Limit(origin_name(origin), Gate(self.initial, self.queue), limiter)
+        is_aimd = self.algorithm == "aimd"
+        limiter: Limiter = AIMD(rules) if is_aimd else Gradient(rules, self.wall_clock)
+        return _Limit(origin_name(origin), self._new_gate(), limiter)
 
     @staticmethod
     def option_for(*, patience: float | None = None, enabled: bool = True) -> dict[str, Any]:
@@ -181,23 +184,6 @@ class AdaptiveConcurrency(Layer):
             ValueError: `patience` is negative.
         """
         return {_OPTION: AdaptiveConcurrencyOption(patience, enabled)}
-
-    def bind(self, send: Bound, call_next: Next) -> Bound:
-        runtime = call_next.runtime
-
-        def through(request: Request) -> Awaitable[Response]:
-            patience = self.patience
-            option = request.extensions.get(_OPTION)
-            if option is not None:
-                if not isinstance(option, AdaptiveConcurrencyOption):
-                    raise TypeError(f"Expected AdaptiveConcurrency.option_for(...), not {option!r}")
-                if not option.enabled:
-                    return send(request)
-                if option.patience is not None:
-                    patience = option.patience
-            return self._send(request, send, runtime, patience)
-
-        return through
 
     async def _send(
         self, request: Request, send: Bound, runtime: Runtime, patience: float
@@ -245,17 +231,11 @@ class AdaptiveConcurrency(Layer):
         ):
             limit.learn(request, began, now, active, True)
 
-    def stats(self, url: URL | str) -> GateStats:
-        """The limit for the URL's origin, how many requests are under way, and how many wait."""
-        limit = self._limits.known().get(URL(url).origin_key)
-        return GateStats(0, self.initial, 0, self.queue) if limit is None else limit.gate.stats()
+    def _known_gates(self) -> Mapping[OriginKey, Gate]:
+        return {origin: limit.gate for origin, limit in self._limits.known().items()}
 
-    def known(self) -> dict[str, GateStats]:
-        """The same for all origins that were asked, by their names."""
-        return {limit.origin: limit.gate.stats() for limit in self._limits.known().values()}
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return remade(self)
+    def _new_gate(self) -> Gate:
+        return Gate(self.initial, self.queue)
 
     def __repr__(self) -> str:
         names = ["algorithm", "initial", "minimum", "maximum", "queue", "patience", "backoff"]

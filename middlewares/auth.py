@@ -124,15 +124,30 @@ class Authentication(Layer):
     Request extension `"scallion.Authentication"`: an `Auth` for one request, or None for no
     authentication. `option_for` makes it.
 
-    Order: in a stack for services inside retries, so that every attempt carries fresh credentials; the
-    compatible stack has it outside redirects, as httpx has, so that one login covers the whole chain.
-    Inside redirects it logs in at each hop of the first request's origin, and at no other.
+    Order: in a stack for services inside retries, so that every attempt carries fresh credentials, and outside the
+    choice of an endpoint, whose address it would take for the origin; the compatible stack has it outside redirects,
+    as httpx has, so that one login covers the whole chain. Inside redirects it logs in at each hop of the first
+    request's origin, and at no other.
     """
 
     option: ClassVar[str | None] = _OPTION
 
+    auth: Auth | None
+
     def __init__(self, auth: AuthTypes | None = None) -> None:
-        self.auth = build_auth(auth)
+        object.__setattr__(self, "auth", build_auth(auth))
+
+    # Frozen as a setting is, and no value as these are: schemes keep tokens, and no two are the same.
+    def __setattr__(self, name: str, value: object) -> None:
+        if type(self) is Authentication or name == "auth":
+            raise AttributeError(
+                f"An Authentication cannot be changed ({name!r}): make another one"
+            )
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self.__setattr__(name, None)
+        super().__delattr__(name)
 
     @staticmethod
     def option_for(auth: AuthTypes | None) -> dict[str, Any]:

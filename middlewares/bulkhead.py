@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
-from scallion.pipeline.layer import Bound, Layer
-from scallion.pipeline.onion import Next
+from scallion.pipeline.layer import Bound
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import Runtime
-from scallion.pipeline.urls import URL
 
 from .gate import Gate, GateStats, hold, wait_in_line
-from .per_origin import PerOrigin, origin_name
-from .remade import remade
+from .gated import Gated, GateOption
+from .per_origin import OriginKey, PerOrigin
 from .validation import check_count, check_number
 
 __all__ = ["Bulkhead", "BulkheadOption", "GateStats"]
@@ -24,19 +22,14 @@ _OPTION = "scallion.Bulkhead"
 
 
 @dataclass(frozen=True, slots=True)
-class BulkheadOption:
+class BulkheadOption(GateOption):
     """What one request asks of `Bulkhead`; see `Bulkhead.option_for`."""
 
-    patience: float | None = None
-    enabled: bool = True
-
-    def __post_init__(self) -> None:
-        if self.patience is not None:
-            check_number("Bulkhead patience", self.patience, 0)
+    layer = "Bulkhead"
 
 
 @dataclass(frozen=True, repr=False)
-class Bulkhead(Layer):
+class Bulkhead(Gated):
     """Let so many requests be under way to an origin, so many more wait for a place, and refuse the rest at once.
 
     A request is under way until its response's body has ended or was closed. Those who wait are served in the order
@@ -65,7 +58,8 @@ class Bulkhead(Layer):
     wait, and stand in line anew with all others: more calls would be begun, and each would take longer.
     """
 
-    option: ClassVar[str | None] = _OPTION
+    option = _OPTION
+    _option_class = BulkheadOption
 
     limit: int = 100
     queue: int = 100
@@ -76,7 +70,10 @@ class Bulkhead(Layer):
         check_count("Bulkhead limit", self.limit, 1)
         check_count("Bulkhead queue", self.queue, 0)
         check_number("Bulkhead patience", self.patience, 0)
-        gates = PerOrigin(lambda origin: Gate(self.limit, self.queue))  # noqa: ARG005
+        gates = PerOrigin(
+            lambda origin: Gate(self.limit, self.queue),  # noqa: ARG005
+            in_use=lambda gate: gate.active > 0,
+        )
         object.__setattr__(self, "_gates", gates)
 
     @staticmethod
@@ -92,23 +89,6 @@ class Bulkhead(Layer):
         """
         return {_OPTION: BulkheadOption(patience, enabled)}
 
-    def bind(self, send: Bound, call_next: Next) -> Bound:
-        runtime = call_next.runtime
-
-        def through(request: Request) -> Awaitable[Response]:
-            patience = self.patience
-            option = request.extensions.get(_OPTION)
-            if option is not None:
-                if not isinstance(option, BulkheadOption):
-                    raise TypeError(f"Expected Bulkhead.option_for(...), not {option!r}")
-                if not option.enabled:
-                    return send(request)
-                if option.patience is not None:
-                    patience = option.patience
-            return self._send(request, send, runtime, patience)
-
-        return through
-
     async def _send(
         self, request: Request, send: Bound, runtime: Runtime, patience: float
     ) -> Response:
@@ -123,17 +103,11 @@ class Bulkhead(Layer):
         hold(response, gate, blocking=runtime.blocking)
         return response
 
-    def stats(self, url: URL | str) -> GateStats:
-        """How many requests to the URL's origin are under way, and how many wait."""
-        gate = self._gates.known().get(URL(url).origin_key)
-        return GateStats(0, self.limit, 0, self.queue) if gate is None else gate.stats()
+    def _known_gates(self) -> Mapping[OriginKey, Gate]:
+        return self._gates.known()
 
-    def known(self) -> dict[str, GateStats]:
-        """The same for all origins that were asked, by their names."""
-        return {origin_name(origin): gate.stats() for origin, gate in self._gates.known().items()}
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return remade(self)
+    def _new_gate(self) -> Gate:
+        return Gate(self.limit, self.queue)
 
     def __repr__(self) -> str:
         return f"Bulkhead(limit={self.limit}, queue={self.queue}, patience={self.patience})"

@@ -14,9 +14,11 @@ from scallion.pipeline.onion import Next
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import BlockingRuntime
+from scallion.pipeline.streams import ByteStream
 from scallion.pipeline.urls import URL
 
 from .circuit_state import Circuit, CircuitRules, CircuitState
+from .held import held
 from .outcomes import speaks_against_origin
 from .per_origin import OriginKey, PerOrigin, origin_name
 from .remade import remade
@@ -44,7 +46,9 @@ class _Circuits:
         self._lock = threading.Lock()
         # Not to be forgotten, however many origins there are.
         self._forced: dict[OriginKey, Circuit] = {}
-        self._known: PerOrigin[Circuit] = PerOrigin(self._make)
+        self._known: PerOrigin[Circuit] = PerOrigin(
+            self._make, in_use=lambda circuit: circuit.probing > 0
+        )
         self.of = self._known.of
         self.at = self._known.at
 
@@ -71,9 +75,9 @@ class _Circuits:
 class CircuitBreaker(Layer):
     """Refuse requests to an origin that has failed too often of late, and probe it after a break.
 
-    Attempts are counted, each with what came of it up to its response's headers, in a rolling window per origin.
-    Failures are those of `Retries`: `statuses`, and the errors `on`. Nothing is said of the origin, and so is not
-    counted, by the caller's own cancellation, by what came before it was asked (a `Rejected` further in, a
+    Attempts are counted in a rolling window per origin, each with what came of it when its response's headers are here.
+    Failures are those of `Retries`: `statuses`, and the errors `on`; a success becomes a failure if its body breaks off
+    by such an error. Nothing is said of the origin, and so is not counted, by the caller's own cancellation, by what came before it was asked (a `Rejected` further in, a
     `PoolTimeout`, mistakes of this side), by a certificate that was refused, and by errors of other kinds.
 
     When the window holds `minimum` attempts, and `ratio` of them failed, the circuit opens: requests raise
@@ -83,7 +87,8 @@ class CircuitBreaker(Layer):
     Observers are told, with `origin`, a string:
     `breaker.opened` with `failures`, `requests`, `seconds` (of the break) and `breaks` (in a row, this included);
     `breaker.half_open` and `breaker.closed` with `after`, the seconds since the circuit first opened;
-    `breaker.refused` with `phase` and `retry_after`.
+    `breaker.refused` with `phase` and `retry_after`; `breaker.probe_given_back`, of a probe that came to no result;
+    `breaker.forced_open`, `breaker.forced_closed` and `breaker.released`, with the next request after that was done.
 
     Attributes:
         ratio: The share of failures that opens the circuit, more than 0, at most 1.
@@ -109,9 +114,10 @@ class CircuitBreaker(Layer):
         CircuitOpen: from a call. Nothing was sent; `retry_after` is what is left of the break, None while it is probed
             or was forced open.
 
-    Order: inside retries and hedging, so that each attempt counts, and inside the choice of an endpoint, so that it
-    is the endpoint's circuit; outside rate limits, authentication and the attempt's timeout, which a refused request
-    must not cost, and whose timeouts must count. Outside retries a call that failed three times would count once.
+    Order: inside retries, hedging and authentication, so that each attempt counts, and a token's request for its own
+    origin; inside the choice of an endpoint, so that it is the endpoint's circuit; outside rate limits and the attempt's
+    timeout, which a refused request must not cost, and whose timeouts must count. Outside retries a call that failed
+    three times would count once.
     """
 
     option: ClassVar[str | None] = _OPTION
@@ -193,40 +199,46 @@ class CircuitBreaker(Layer):
 
     async def _send(self, request: Request, send: Bound, clock: Callable[[], float]) -> Response:
         circuit = self._circuits.of(request)
+        if circuit.news and request.observers:
+            circuit.tell_news(request.note)
         since = clock()
         number = circuit.enter(since, request.note)
         if number is None:
             raise self._refusal(circuit, request, since)
+        # Said in any case, a classifier's mistake included: a probe that is not given back would be the last.
+        ok: bool | None = None
         try:
-            response = await send(request)
-        except BaseException as error:
+            try:
+                response = await send(request)
+            except BaseException as error:
+                if speaks_against_origin(
+                    error,
+                    request,
+                    self._classify,
+                    since=since,
+                    now=clock(),
+                    deadline_after=self.deadline_counts_after,
+                ):
+                    ok = False
+                raise
+            failing = self._failing
+            if failing is not None:
+                ok = response.status_code not in failing
+            else:
+                ok = await self._judged(response)
+        finally:
             now = clock()
-            failed = speaks_against_origin(
-                error,
-                request,
-                self._classify,
-                since=since,
-                now=now,
-                deadline_after=self.deadline_counts_after,
-            )
-            circuit.leave(number, now, False if failed else None, request.note)
-            raise
-        failing = self._failing
-        if failing is not None:
-            ok = response.status_code not in failing
-        else:
-            ok = await self._judged(request, response, circuit, number)
-        circuit.leave(number, clock(), ok, request.note)
+            circuit.leave(number, now, ok, request.note)
+        if ok and type(response.stream) is not ByteStream:
+            body = _Body(self._classify, clock, request, circuit, number, now)
+            response.stream = held(response.stream, body)
         return response
 
-    async def _judged(
-        self, request: Request, response: Response, circuit: Circuit, number: int
-    ) -> bool:
+    async def _judged(self, response: Response) -> bool:
         try:
             return not self._classify(response)
         except BaseException:
-            # A classifier's mistake loses neither a probe nor a connection.
-            circuit.leave(number, 0.0, None, request.note)
+            # A classifier's mistake loses no connection.
             await response.aclose()
             raise
 
@@ -294,3 +306,51 @@ class CircuitBreaker(Layer):
             parts.append(f"on=({', '.join(error.__name__ for error in self.on)},)")
         parts.append(f"deadline_counts_after={self.deadline_counts_after}")
         return f"CircuitBreaker({', '.join(parts)})"
+
+
+class _Body:
+    """Waits for the body of a response that was counted as a success."""
+
+    __slots__ = ("_circuit", "_classify", "_clock", "_number", "_observers", "_request", "_then")
+
+    def __init__(
+        self,
+        classify: Classifier,
+        clock: Callable[[], float],
+        request: Request,
+        circuit: Circuit,
+        number: int,
+        then: float,
+    ) -> None:
+        self._classify = classify
+        self._clock = clock
+        self._request = request
+        # By the time that the body ends, layers further out may have taken theirs off the request.
+        self._observers = request.observers
+        self._circuit: Circuit | None = circuit
+        self._number = number
+        self._then = then
+
+    def ended(self, error: Exception | None) -> None:
+        circuit = self._circuit
+        if error is None or circuit is None:
+            return
+        # Once, however often the body is asked for.
+        self._circuit = None
+        now = self._clock()
+        # The call's deadline says nothing here: it may have passed while the caller did other things.
+        if speaks_against_origin(
+            error, self._request, self._classify, since=self._then, now=now, deadline_after=None
+        ):
+            circuit.spoil(self._number, self._then, now, self._tell)
+
+    def lost(self) -> None:
+        """A body that nobody reads to its end says nothing."""
+
+    def _tell(self, event: str, **fields: Any) -> None:
+        request = self._request
+        now, request.observers = request.observers, self._observers
+        try:
+            request.note(event, **fields)
+        finally:
+            request.observers = now

@@ -9,6 +9,7 @@ Rules:
   for a longer break; when all have succeeded it closes, with nothing counted. A probe that came to no result, as its
   caller gave up, is given back: the next request takes its place.
 - *Forced*, open or closed: it stays so until it is released, closed and with nothing counted.
+- A success may turn out to be a failure later, when the response's body breaks off.
 - What began in one state says nothing in the next: each has a number, and results that bear another are dropped.
 
 Every step is O(1) under a lock that is held for no wait. Observers are called outside of it.
@@ -17,6 +18,7 @@ Every step is O(1) under a lock that is held for no wait. Observers are called o
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -26,6 +28,8 @@ __all__ = ["Circuit", "CircuitRules", "CircuitState", "Tell"]
 Phase: TypeAlias = Literal["closed", "open", "half-open"]
 Tell: TypeAlias = Callable[..., None]
 """Takes an event's name and its fields, as `Request.note`."""
+
+_MOST_NEWS = 8
 
 BUCKETS = 10
 """The window moves in steps of a tenth, so it looks back over nine tenths of itself at least."""
@@ -129,6 +133,18 @@ class _Window:
             self._failures[index] += 1
             self.failures += 1
 
+    def spoil(self, then: float, now: float) -> None:
+        """What was counted at `then` as a success is a failure, as it turns out."""
+        self.move(now)
+        assert self._step is not None
+        step = int(then // self._width)
+        if step <= self._step - BUCKETS:
+            # It has left the window: here is another.
+            self.add(now, failed=True)
+            return
+        self._failures[step % BUCKETS] += 1
+        self.failures += 1
+
 
 class Circuit:
     """One origin's. Safe to share between threads and tasks.
@@ -136,10 +152,14 @@ class Circuit:
     Args:
         origin: Its name, for the events.
         rules: The numbers.
+
+    Attributes:
+        news: Names of events that came about without a request, to be told by the next one.
     """
 
     def __init__(self, origin: str, rules: CircuitRules) -> None:
         self.origin = origin
+        self.news: deque[str] = deque(maxlen=_MOST_NEWS)
         self._rules = rules
         self._lock = threading.Lock()
         self._phase: Phase = "closed"
@@ -151,6 +171,11 @@ class Circuit:
         self._broken_at = self._until = 0.0
         # Probes under way, and those that have succeeded.
         self._probing = self._passed = 0
+
+    @property
+    def probing(self) -> int:
+        """Probes under way."""
+        return self._probing
 
     def enter(self, now: float, tell: Tell) -> int | None:
         """Ask to send: the number of the state, which `leave` must be given whatever comes of it; None for no."""
@@ -176,20 +201,51 @@ class Circuit:
         with self._lock:
             if number != self._number:
                 return
-            if self._phase == "half-open":
+            probed = self._phase == "half-open"
+            if probed:
                 self._probing -= 1
-            if ok is None:
+            if ok is not None:
+                told = self._judge(now, ok=ok)
+            else:
+                told = ("breaker.probe_given_back", {}) if probed else None
+        if told is not None:
+            event, fields = told
+            tell(event, origin=self.origin, **fields)
+
+    def _judge(self, now: float, *, ok: bool) -> tuple[str, dict[str, Any]] | None:
+        """Count what came of a request; the event, if the state changes. Under the lock."""
+        if self._phase == "closed":
+            self._window.add(now, failed=not ok)
+            if ok or self._forced or not self._is_bad():
+                return None
+            self._broken_at = now
+        elif ok:
+            self._passed += 1
+            if self._passed < self._rules.probes:
+                return None
+        return self._close(now) if ok else self._open(now)
+
+    def tell_news(self, tell: Tell) -> None:
+        """Say what was done by hand since anybody was told."""
+        while self.news:
+            try:
+                event = self.news.popleft()
+            except IndexError:
+                # Another thread was quicker.
+                return
+            tell(event, origin=self.origin)
+
+    def spoil(self, number: int, then: float, now: float, tell: Tell) -> None:
+        """Say that what was a success at `then` has failed after all; arguments as of `leave`."""
+        with self._lock:
+            if number != self._number:
                 return
             if self._phase == "closed":
-                self._window.add(now, failed=not ok)
-                if ok or self._forced or not self._is_bad():
+                self._window.spoil(then, now)
+                if self._forced or not self._is_bad():
                     return
                 self._broken_at = now
-            elif ok:
-                self._passed += 1
-                if self._passed < self._rules.probes:
-                    return
-            event, fields = self._close(now) if ok else self._open(now)
+            event, fields = self._open(now)
         tell(event, origin=self.origin, **fields)
 
     def _is_bad(self) -> bool:
@@ -231,12 +287,14 @@ class Circuit:
             self._reset()
             self._phase = phase
             self._forced = True
+            self.news.append(f"breaker.forced_{phase}")
 
     def release(self) -> None:
         """Let it judge for itself again, from nothing; does nothing to one that was not forced."""
         with self._lock:
             if self._forced:
                 self._reset()
+                self.news.append("breaker.released")
 
     def state(self, now: float) -> CircuitState:
         """A break that is over shows as half-open, though no request has come since."""

@@ -37,7 +37,7 @@ _ENDLESS = (
     b"text/event-stream",
 )
 # What in a request's header makes it go alone: a part of the value.
-_ALONE = {b"accept": b"text/event-stream", b"cache-control": b"no-store", b"upgrade": b""}
+_ALONE = ((b"accept", b"text/event-stream"), (b"cache-control", b"no-store"), (b"upgrade", b""))
 
 _Result: TypeAlias = SharedResponse | RequestError
 
@@ -123,10 +123,10 @@ class Coalescing(Layer):
                     return send(request)
             if request.method not in _METHODS:
                 return send(request)
-            asked = _asked(request, ignored)
+            asked = _asked(request, runtime.key, ignored)
             if asked is None:
                 return send(request)
-            return self._send(request, send, runtime, flights, (runtime.key, asked))
+            return self._send(request, send, runtime, flights, asked)
 
         return through
 
@@ -136,40 +136,14 @@ class Coalescing(Layer):
         send: Bound,
         runtime: Runtime,
         flights: Flights[_Result],
-        key: Hashable,
+        asked: tuple[Any, ...],
     ) -> Response:
-        flight, follower = flights.board(key, runtime.event)
+        flight, follower = flights.board(asked, runtime.event)
         if follower is not None:
-            began, started = runtime.clock(), perf_counter()
-            await _waiting(follower, flight, flights, request, runtime)
-            waited = runtime.clock() - began
-            # Cases: a response is shared; an error is; nothing is; it leads now.
-            result = follower.result
-            if isinstance(result, SharedResponse):
-                response = result.copy_for(request, started)
-                if request.observers:
-                    request.note("coalesced", waited=waited, outcome=str(response.status_code))
-                return response
-            if result is not None:
-                if request.observers:
-                    request.note("coalesced", waited=waited, outcome=type(result).__name__)
-                raise _own(result, request) from result
-            if not follower.leads:
-                if request.observers:
-                    request.note("coalesced.alone", waited=waited)
-                return await send(request)
-            if request.observers:
-                request.note("coalesced.leads", waited=waited)
-        return await self._lead(flight, request, send, runtime, flights)
-
-    async def _lead(
-        self,
-        flight: Flight[_Result],
-        request: Request,
-        send: Bound,
-        runtime: Runtime,
-        flights: Flights[_Result],
-    ) -> Response:
+            followed = await self._follow(flight, follower, request, send, runtime, flights)
+            if followed is not None:
+                return followed
+        # It leads.
         try:
             response = await send(request)
             if flights.land_alone(flight):
@@ -183,9 +157,40 @@ class Coalescing(Layer):
             else:
                 flights.hand_over(flight)
             raise
-        shared = None if body is None else SharedResponse(response, request, body)
-        flights.land(flight, shared)
+        flights.land(flight, None if body is None else SharedResponse(response, request, body))
         return response
+
+    async def _follow(
+        self,
+        flight: Flight[_Result],
+        follower: Follower[_Result],
+        request: Request,
+        send: Bound,
+        runtime: Runtime,
+        flights: Flights[_Result],
+    ) -> Response | None:
+        """Wait for what comes of the flight: a response; or None, to lead it from now on."""
+        began, started = runtime.clock(), perf_counter()
+        await _waiting(follower, flight, flights, request, runtime)
+        waited = runtime.clock() - began
+        # Cases: a response is shared; an error is; nothing is; it leads now.
+        result = follower.result
+        if isinstance(result, SharedResponse):
+            response = result.copy_for(request, started)
+            if request.observers:
+                request.note("coalesced", waited=waited, outcome=str(response.status_code))
+            return response
+        if result is not None:
+            if request.observers:
+                request.note("coalesced", waited=waited, outcome=type(result).__name__)
+            raise _own(result, request) from result
+        if not follower.leads:
+            if request.observers:
+                request.note("coalesced.alone", waited=waited)
+            return await send(request)
+        if request.observers:
+            request.note("coalesced.leads", waited=waited)
+        return None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return remade(self)
@@ -195,36 +200,32 @@ class Coalescing(Layer):
         return f"Coalescing(most_bytes={self.most_bytes}, ignore={{{ignored}}})"
 
 
-def _asked(request: Request, ignored: frozenset[bytes]) -> Hashable | None:
-    """What is asked for, equal for identical requests; None for one that goes alone."""
-    if request.__dict__.get("_content") != b"":
+def _asked(request: Request, loop: Hashable, ignored: frozenset[bytes]) -> tuple[Any, ...] | None:
+    """What is asked for in `loop`, equal for identical requests; None for one that goes alone."""
+    if getattr(request, "_content", None) != b"":
         return None
-    headers = []
-    for name, value in request.headers.raw:
-        lower = name.lower()
-        if lower in ignored:
-            continue
-        if lower in _ALONE and _ALONE[lower] in value.lower():
+    fields = request.headers.by_name
+    for name, part in _ALONE:
+        value = fields.get(name)
+        if value is not None and part in value.lower():
             return None
-        headers.append((lower, value))
+    # Flat tuples: one of pairs takes several times as long to make and to hash.
+    if not ignored.isdisjoint(fields):
+        fields = {name: value for name, value in fields.items() if name not in ignored}
+    headers = (*fields, *fields.values())
     extensions = request.extensions
     timeout = extensions.get("timeout")
-    limits = tuple(timeout.items()) if isinstance(timeout, dict) else timeout
-    others = tuple((name, value) for name, value in extensions.items() if name not in _OWN)
-    asked = (
-        request.method,
-        str(request.url),
-        tuple(headers),
-        limits,
-        others,
-        request.credentials_allowed,
-    )
-    try:
-        hash(asked)
-    except TypeError:
-        # An option that cannot be compared, such as layers for this request.
-        return None
-    return asked
+    limits = (*timeout, *timeout.values()) if isinstance(timeout, dict) else timeout
+    others: tuple[Any, ...] = ()
+    if not _OWN.issuperset(extensions):
+        others = tuple([option for option in extensions.items() if option[0] not in _OWN])
+        try:
+            hash(others)
+        except TypeError:
+            # An option that cannot be compared, such as layers for this request.
+            return None
+    allowed = request.credentials_allowed
+    return loop, request.method, str(request.url), headers, limits, others, allowed
 
 
 async def _waiting(

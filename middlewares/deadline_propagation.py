@@ -74,36 +74,36 @@ class DeadlinePropagation(Layer):
         return {_OPTION: DeadlinePropagationOption(enabled)}
 
     def bind(self, send: Bound, call_next: Next) -> Bound:
-        name = self.header.lower().encode("ascii")
+        name = self.header.encode("ascii")
+        lower_name = name.lower()
+        form = self.form
 
         def through(request: Request) -> Awaitable[Response]:
             option = request.extensions.get(_OPTION)
             if option is not None and not isinstance(option, DeadlinePropagationOption):
                 raise TypeError(f"Expected DeadlinePropagation.option_for(...), not {option!r}")
-            deadline = request.deadline
-            value = request.headers.get_raw(name)
-            if deadline is None and value is None:
+            deadline, headers = request.deadline, request.headers
+            before = headers.get_raw(lower_name)
+            # Cases: nothing to tell, or to take back; no time left; the caller's own; what is left.
+            if deadline is None and before is None:
                 return send(request)
-            left = inf if deadline is None else deadline - call_next.runtime.clock()
-            if left <= 0:
+            left = None if deadline is None else deadline - call_next.runtime.clock()
+            if left is not None and left <= 0:
                 raise _passed(request, left)
-            if value is None or isinstance(value, _Told):
-                enabled = option is None or option.enabled
-                self._tell(request, left if enabled else inf, value)
+            if before is not None and type(before) is not _Told:
+                return send(request)
+            if left is None or left == inf or (option is not None and not option.enabled):
+                if before is not None:
+                    # What was left in an earlier call.
+                    del headers[self.header]
+                return send(request)
+            value = write_timeout(left, form)
+            headers.set_raw(name, lower_name, _Told(value, "ascii"))
+            if request.observers:
+                request.note("deadline.sent", header=self.header, value=value)
             return send(request)
 
         return through
-
-    def _tell(self, request: Request, left: float, before: bytes | None) -> None:
-        if left == inf:
-            if before is not None:
-                # What was left in an earlier call.
-                del request.headers[self.header]
-            return
-        value = write_timeout(left, self.form)
-        request.headers[self.header] = _Told(value.encode("ascii"))  # type: ignore[assignment]  # bytes are fine
-        if request.observers:
-            request.note("deadline.sent", header=self.header, value=value)
 
 
 def _passed(request: Request, left: float) -> TotalTimeout:

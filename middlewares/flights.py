@@ -33,11 +33,14 @@ class Follower(Generic[R]):
 class Flight(Generic[R]):
     """One exchange under way. Its followers are told by whoever leads it."""
 
-    __slots__ = ("followers", "key")
+    __slots__ = ("followers", "key", "number", "over")
 
     def __init__(self, key: Hashable) -> None:
         self.key = key
+        # Keys are long, and take long to hash: it is done once.
+        self.number = hash(key)
         self.followers: list[Follower[R]] = []
+        self.over = False
 
 
 class Flights(Generic[R]):
@@ -48,7 +51,8 @@ class Flights(Generic[R]):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._under_way: dict[Hashable, Flight[R]] = {}
+        # By the hashes of their keys. Of two with the same hash the later one is not in the table, and has no followers.
+        self._under_way: dict[int, Flight[R]] = {}
 
     def __len__(self) -> int:
         return len(self._under_way)
@@ -57,27 +61,30 @@ class Flights(Generic[R]):
         self, key: Hashable, event: Callable[[], Event]
     ) -> tuple[Flight[R], Follower[R] | None]:
         """Join the flight of `key`, or begin it: then there is no follower, and the caller leads."""
-        with self._lock:
-            flight = self._under_way.get(key)
-            if flight is None:
-                flight = self._under_way[key] = Flight(key)
-                return flight, None
-            follower: Follower[R] = Follower(event())
-            flight.followers.append(follower)
-            return flight, follower
+        mine: Flight[R] = Flight(key)
+        while True:
+            # One step, which needs no lock: most lead.
+            flight = self._under_way.setdefault(mine.number, mine)
+            if flight is mine or flight.key != key:
+                return mine, None
+            with self._lock:
+                if not flight.over:
+                    follower: Follower[R] = Follower(event())
+                    flight.followers.append(follower)
+                    return flight, follower
 
     def land_alone(self, flight: Flight[R]) -> bool:
         """End the flight if nobody follows; whether that is so."""
         with self._lock:
             if flight.followers:
                 return False
-            del self._under_way[flight.key]
+            self._end(flight)
             return True
 
     def land(self, flight: Flight[R], result: R | None) -> int:
         """End the flight and give all followers the result, None to go alone; how many they were."""
         with self._lock:
-            del self._under_way[flight.key]
+            self._end(flight)
             # A list of its own: who gives up waiting takes itself off the other.
             followers, flight.followers = flight.followers, []
         for follower in followers:
@@ -85,11 +92,16 @@ class Flights(Generic[R]):
             follower.event.set()
         return len(followers)
 
+    def _end(self, flight: Flight[R]) -> None:
+        flight.over = True
+        if self._under_way.get(flight.number) is flight:
+            del self._under_way[flight.number]
+
     def hand_over(self, flight: Flight[R]) -> None:
         """Let the first of the followers lead; end the flight if there is none."""
         with self._lock:
             if not flight.followers:
-                del self._under_way[flight.key]
+                self._end(flight)
                 return
             upcoming = flight.followers.pop(0)
             upcoming.leads = True

@@ -26,6 +26,7 @@ from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import Runtime
 from scallion.pipeline.streams import AsyncByteStream, ByteStream, SyncByteStream
 
+from .outcomes import mark_ended_in_line
 from .per_origin import origin_name
 
 __all__ = ["Gate", "GateStats", "Waiter", "hold", "wait_in_line"]
@@ -166,7 +167,7 @@ class Gate:
 
     def _settle(self) -> None:
         """Do what is to be done. Who finds the lock taken leaves it to him who has it."""
-        while self._left and self._lock.acquire(blocking=False):
+        while self._left and self._lock.acquire(False):  # by name it takes twice as long
             try:
                 while self._left:
                     waiter = self._left.popleft()
@@ -232,8 +233,9 @@ async def wait_in_line(
     try:
         _tell(gate, origin, request, f"{layer}.queued")
         await waiter.event.wait(None if left == inf else left)
-    except BaseException:
+    except BaseException as error:
         gate.quit(waiter)
+        mark_ended_in_line(error)
         raise
     granted = gate.end(waiter)
     waited = clock() - since
@@ -268,10 +270,12 @@ def _refusal(gate: Gate, origin: str, request: Request, layer: str, waited: floa
 
 
 def _overdue(origin: str, request: Request) -> TotalTimeout:
-    return TotalTimeout(
+    error = TotalTimeout(
         f"The call's deadline passed while waiting for a place among the requests to {origin}",
         request=request,
     )
+    mark_ended_in_line(error)
+    return error
 
 
 # A place is held as long as the body lasts.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Awaitable, Collection
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from scallion.pipeline.layer import Bound, Layer
 from scallion.pipeline.onion import Next
@@ -14,13 +14,16 @@ from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import Runtime
 from scallion.pipeline.streams import ByteStream
 
-from .hedging_race import Copy, Race, hedge_of
+from .hedging_race import Copy, Here, Race, close, hedge_of
 from .idempotency_keys import has_idempotency_key
 from .latency_histogram import LatencyHistogram
 from .per_origin import PerOrigin
 from .retries import IDEMPOTENT
 from .transient import Classifier, Transient, check_classifier
 from .validation import check_count, check_number
+
+if TYPE_CHECKING:
+    from scallion.pipeline.runtime_alarm import Alarm
 
 __all__ = ["Budget", "Hedging", "HedgingOption", "hedge_of"]
 
@@ -60,9 +63,11 @@ class Hedging(Layer):
     once nothing is under way: to send again after a failure is up to `Retries`.
 
     What may be sent twice is what `Retries` may send twice, if its body is in memory. Each copy is a request of its own, with
-    the headers copied; the deadline and the observers are shared. `response.request` is the copy that was answered.
+    the headers copied; the deadline, the observers and the memory are shared. `response.request` is the copy that was answered.
 
-    The others are cancelled, and have ended when the call returns; so have all, if the caller is cancelled. In a
+    The others are cancelled, and have ended when the call returns; so have all, if the caller is cancelled. In asyncio the
+    first copy is sent in the caller's own task, and costs hardly more than a request that is not hedged; if it loses that
+    task is cancelled, and the cancellation taken back. In a
     `Client` each copy has a thread, whose wait ends as its connection is closed, or its stream of HTTP/2 reset. What cannot
     be ended so, a connection being opened, other transports, goes on in its thread within its
     own timeouts, and what it gets is closed.
@@ -173,47 +178,144 @@ class Hedging(Layer):
             return option.idempotent
         return request.method in self.methods or has_idempotency_key(request)
 
-    async def _send(
+    def _send(
         self, request: Request, send: Bound, runtime: Runtime, option: HedgingOption | None
-    ) -> Response:
+    ) -> Awaitable[Response]:
         origin = self._origins.of(request)
         now = runtime.clock()
         origin.deposit(self.most_load)
         if self.budget is not None:
             self.budget.deposit(request, now)
-        delay = self._delay(origin, option)
+        delay = self.delay if option is None or option.delay is None else option.delay
+        if delay is None:
+            observed = origin.latencies.value
+            if observed is not None:
+                delay = max(self.least, observed)
         # Cases: it is not known yet how long is long; the deadline comes first; a hedge may follow.
         if delay is None or (request.deadline is not None and now + delay >= request.deadline):
-            response = await send(request)
-            if not self.transient(response):
-                origin.latencies.add(runtime.clock() - now)
-            return response
+            return self._send_once(request, send, runtime, origin, now)
+        # Not all have one: a test's, that lives in a time of its own.
+        alarm = getattr(runtime, "alarm", None)
+        here = None if alarm is None else alarm()
+        if here is None:
+            return self._send_beside(request, send, runtime, origin, delay, now)
+        return self._send_here(request, send, runtime, origin, delay, now, *here)
+
+    async def _send_once(
+        self, request: Request, send: Bound, runtime: Runtime, origin: _Origin, now: float
+    ) -> Response:
+        response = await send(request)
+        if not self.transient(response):
+            origin.latencies.add(runtime.clock() - now)
+        return response
+
+    async def _send_beside(
+        self,
+        request: Request,
+        send: Bound,
+        runtime: Runtime,
+        origin: _Origin,
+        delay: float,
+        now: float,
+    ) -> Response:
+        """With each copy in a task or a thread of its own."""
         race = Race(request, send, runtime)
         if not race.begin():
             _refuse(request, "threads")
             return await send(request)
+        winner = await self._winner(race, request, runtime, origin, delay, now)
+        return _answer(winner, request, race.number - 1, runtime.clock() - now)
+
+    async def _send_here(
+        self,
+        request: Request,
+        send: Bound,
+        runtime: Runtime,
+        origin: _Origin,
+        delay: float,
+        now: float,
+        alarm: Alarm,
+        task: object,
+    ) -> Response:
+        """With the first copy in the caller's own task: most are answered before any other is due."""
+        here = Here(task, request, now, self._compete, (send, runtime, origin, delay))
+        failed: BaseException | None = None
+        alarm.set(here, delay)
         try:
-            winner = await self._run(race, request, origin, runtime, delay)
+            response = here.response = await send(here.request)
+        except BaseException as error:
+            if here.task is None:
+                _restore(error, here, request)
+                raise
+            failed = error
+        else:
+            if here.task is None:
+                if not self.transient(response):
+                    origin.latencies.add(runtime.clock() - now)
+                return response
+        finally:
+            alarm.waiting.pop(here, None)
+        try:
+            winner = await here.won(failed)
+        finally:
+            # No circle of the error, its traceback and this frame.
+            failed = None
+        return _answer(winner, request, here.hedges, runtime.clock() - now)
+
+    async def _compete(
+        self,
+        first: Here,
+        request: Request,
+        send: Bound,
+        runtime: Runtime,
+        origin: _Origin,
+        delay: float,
+    ) -> Copy:
+        race = first.race = Race(request, send, runtime)
+        race.admit(first)
+        try:
+            return await self._winner(race, request, runtime, origin, delay, first.started)
+        finally:
+            # No circle: the race has the copy.
+            first.race = None
+            first.hedges = race.number - 1
+
+    async def _winner(
+        self,
+        race: Race,
+        request: Request,
+        runtime: Runtime,
+        origin: _Origin,
+        delay: float,
+        started: float,
+    ) -> Copy:
+        """The copy that has won, when all others have ended."""
+        winner = None
+        try:
+            winner = await self._run(race, request, origin, runtime, delay, started)
             for loser in race.running:
                 # It took at least so long; without it, the percentile would fall with each hedge.
                 origin.latencies.add(runtime.clock() - loser.started)
-        finally:
+        except BaseException:
             await race.over()
-        return self._answer(winner, request, race, runtime.clock() - now)
-
-    def _delay(self, origin: _Origin, option: HedgingOption | None) -> float | None:
-        if option is not None and option.delay is not None:
-            return option.delay
-        if self.delay is not None:
-            return self.delay
-        observed = origin.latencies.value
-        return None if observed is None else max(self.least, observed)
+            raise
+        try:
+            await race.over()
+        except BaseException:
+            await close(winner)
+            raise
+        return winner
 
     async def _run(
-        self, race: Race, request: Request, origin: _Origin, runtime: Runtime, delay: float
+        self,
+        race: Race,
+        request: Request,
+        origin: _Origin,
+        runtime: Runtime,
+        delay: float,
+        started: float,
     ) -> Copy:
         """Until there is a good answer, or no other can come: the copy that has it."""
-        started = runtime.clock()
         due: float | None = started + delay
         while True:
             copy = await race.next(None if due is None else max(0.0, due - runtime.clock()))
@@ -258,23 +360,6 @@ class Hedging(Layer):
             request.note("hedge.sent", number=number, after=now - started)
         return now + delay if number < self.hedges else None
 
-    def _answer(self, copy: Copy, request: Request, race: Race, after: float) -> Response:
-        response, error = copy.response, copy.error
-        if response is None:
-            # No circle of the error, its traceback and the copy.
-            copy.error = None
-            if error is None:
-                raise RuntimeError("The attempt was cancelled, and not by its caller")
-            if getattr(error, "_request", None) is copy.request:
-                error.request = request  # type: ignore[attr-defined]  # it is a RequestError
-            raise error
-        hedges = race.number - 1
-        if hedges:
-            response.extensions["hedges"] = hedges
-        if copy.number and request.observers:
-            request.note("hedge.won", number=copy.number, after=after)
-        return response
-
     def __repr__(self) -> str:
         when = (
             f"percentile={self.percentile}, least={self.least}"
@@ -302,7 +387,8 @@ class _Origin:
 
     def deposit(self, share: float) -> None:
         with self._lock:
-            self._hand = min(BURST, self._hand + share)
+            hand = self._hand + share
+            self._hand = hand if hand < BURST else BURST  # noqa: FURB136  # a call of min() takes twice as long
 
     def withdraw(self) -> bool:
         with self._lock:
@@ -311,6 +397,32 @@ class _Origin:
                 return False
             self._hand -= 1
             return True
+
+
+def _answer(copy: Copy, request: Request, hedges: int, after: float) -> Response:
+    """What the winner got: its response, or its error raised."""
+    response = copy.response
+    if response is None:
+        error, copy.error = copy.error, None
+        if error is None:
+            raise RuntimeError("The attempt was cancelled, and not by its caller")
+        _restore(error, copy, request)
+        try:
+            raise error
+        finally:
+            # No circle of the error, its traceback and this frame.
+            error = None
+    if hedges:
+        response.extensions["hedges"] = hedges
+    if copy.number and request.observers:
+        request.note("hedge.won", number=copy.number, after=after)
+    return response
+
+
+def _restore(error: BaseException, copy: Copy, request: Request) -> None:
+    """An error's request is the caller's, not a copy that nobody else knows."""
+    if getattr(error, "_request", None) is copy.request:
+        error.request = request  # type: ignore[attr-defined]  # it is a RequestError
 
 
 def _refuse(request: Request, reason: str) -> None:

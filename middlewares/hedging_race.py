@@ -2,8 +2,10 @@
 
 Rules:
 
-- Each copy runs in a task of its own under an event loop, in a thread of its own under a `Client`.
-- A task that is not needed any more is cancelled, and has ended before the race is over. A thread is told through its
+- Each copy runs in a task of its own under an event loop, in a thread of its own under a `Client`. In asyncio the first
+  runs in the caller's own task (`Here`), and there is a race, in a task beside it, only when it has taken too long.
+- A task that is not needed any more is cancelled, and has ended before the race is over. The caller's own task is
+  cancelled likewise, and that is taken back. A thread is told through its
   request's `Handle` what it may not wait for any longer; what it still gets is closed there.
 - Who ends a copy closes what it got.
 """
@@ -12,16 +14,19 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
 
 from scallion.pipeline.abandoning import Handle
 from scallion.pipeline.layer import Bound
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import Runtime, run
-from scallion.pipeline.runtime_tasks import Task, start
+from scallion.pipeline.runtime_tasks import Beside, Task, start
 from scallion.pipeline.runtime_threads import start_in_thread
 
-__all__ = ["HEDGE_KEY", "Copy", "Race", "hedge_of"]
+__all__ = ["HEDGE_KEY", "Copy", "Here", "Race", "close", "hedge_of"]
 
 HEDGE_KEY = "_scallion.hedge"
 """Stands in the extensions of each copy of a request: its number, 0 for the first."""
@@ -113,6 +118,13 @@ class Race:
         copy.settle()
         return copy
 
+    def admit(self, first: Here) -> None:
+        """Take in a copy that was sent already."""
+        self.running.append(first)
+        self.number += 1
+        if first.is_over:
+            self.ended(first)
+
     async def over(self) -> None:
         """End whatever is still running, and close what it got.
 
@@ -129,6 +141,13 @@ class Race:
                 cancelled = error
         if cancelled is not None:
             raise cancelled
+
+
+async def close(copy: Copy) -> None:
+    """Close what a copy got, if it got anything; a cancelled caller closes it too."""
+    if copy.response is not None:
+        closing = start(copy.response.aclose)
+        await closing.join()
 
 
 class _Tasked(Copy):
@@ -151,10 +170,96 @@ class _Tasked(Copy):
         try:
             await self.task.join()
         finally:
-            if self.response is not None:
-                # It came just before the end. In a task of its own, so that a cancelled caller closes it too.
-                closing = start(self.response.aclose)
-                await closing.join()
+            # It came just before the end.
+            await close(self)
+
+
+class Here(Beside, Copy):
+    """The first copy, in the caller's own task: as long as it is quick enough nothing else is made. In asyncio alone.
+
+    Args:
+        task: The caller's.
+        request: The caller's.
+        started: On the runtime's clock.
+        compete: Runs a race that has this copy in it, and gives the copy that won. Called when the alarm rings, with this,
+            `request`, and `more`.
+
+    Attributes:
+        is_over: Whether it has ended.
+        race: The one that has begun, until it has ended.
+        hedges: How many copies were sent beside this one.
+    """
+
+    race: Race | None = None
+    hedges = 0
+    is_over = False
+    _winner: Copy | None = None
+
+    def __init__(
+        self,
+        task: object,
+        request: Request,
+        started: float,
+        compete: Callable[..., Awaitable[Copy]],
+        more: tuple[Any, ...],
+    ) -> None:
+        Beside.__init__(self, task)
+        Copy.__init__(self, 0, request, started)
+        self._compete = compete
+        self._given = request, *more
+
+    async def work(self) -> None:
+        self._winner = await self._compete(self, *self._given)
+
+    def settle(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        if not self.is_over:
+            self.end()
+
+    async def gone(self) -> None:
+        """The caller sees to that himself, in `won`, as it is his own task."""
+
+    async def won(self, error: BaseException | None) -> Copy:
+        """Once it has ended, by `error` or with the `response`, and there is a race: the copy that won.
+
+        Raises:
+            BaseException: the caller was cancelled, or the race itself failed. All copies have ended, and are closed.
+        """
+        beaten = self.has_ended(error)
+        self.is_over = True
+        try:
+            if not beaten:
+                if error is not None and not isinstance(error, Exception):
+                    raise error
+                self.error = error
+                if self.race is not None:
+                    # After those who ended before: their tasks tell it a moment later.
+                    self.call_soon(partial(self.race.ended, self))
+            await self.wait()
+            winner = self._winner
+            assert winner is not None
+        except BaseException:
+            await self._all_closed()
+            raise
+        finally:
+            # No circle of the error, its traceback and this frame.
+            error = None
+        if winner is not self:
+            # No circle of the error, its traceback and this.
+            self.error = None
+            await close(self)
+        return winner
+
+    async def _all_closed(self) -> None:
+        try:
+            await self.abandon()
+        finally:
+            self.error = None
+            for copy in (self, self._winner):
+                if copy is not None:
+                    await close(copy)
 
 
 class _Threaded(Copy):
@@ -205,9 +310,22 @@ async def _awaited(send: Bound, request: Request) -> Response:
 
 
 def _copied(request: Request, number: int) -> Request:
-    """A request of its own, with the same body, deadline and observers."""
+    """A request of its own, with the same body, deadline, observers and memory."""
     copy = Request.__new__(type(request))
-    copy.__dict__.update(request.__dict__)
+    if type(request) is not Request:
+        copy.__dict__.update(request.__dict__)
+    # One by one: a look at an object's dict makes it slower from then on.
+    copy.method = request.method
+    copy.url = request.url
     copy.headers = request.headers.copy()
-    copy.extensions = {**request.extensions, HEDGE_KEY: number}
+    extensions = copy.extensions = request.extensions.copy()
+    extensions[HEDGE_KEY] = number
+    copy.stream = request.stream
+    content = getattr(request, "_content", None)
+    if content is not None:
+        copy._content = content
+    copy.deadline = request.deadline
+    copy.observers = request.observers
+    copy.credentials_allowed = request.credentials_allowed
+    copy._memory = request.memory
     return copy

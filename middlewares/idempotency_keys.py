@@ -6,20 +6,19 @@ draft-ietf-httpapi-idempotency-key-header.
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
-from weakref import WeakValueDictionary
 
 from scallion.pipeline.layer import Bound, Layer
 from scallion.pipeline.onion import Next
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 
-from .remade import remade
+from .per_origin import OriginKey
+from .random_uuid import random_uuid
 
-__all__ = ["IdempotencyKeys", "IdempotencyKeysOption", "has_idempotency_key", "random_key"]
+__all__ = ["IdempotencyKeys", "IdempotencyKeysOption", "has_idempotency_key"]
 
 _OPTION = "scallion.IdempotencyKeys"
 # Stands in the extensions of a request whose key has a header of another name: that name, in lower case.
@@ -30,13 +29,6 @@ _METHODS = frozenset({"PATCH", "POST"})
 # RFC 9110 section 5.6.2.
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VISIBLE = re.compile(r"[!-~]+(?: +[!-~]+)*")
-
-
-def random_key() -> str:
-    """A UUID of version 4, 32 hexadecimal digits."""
-    from uuid import uuid4
-
-    return uuid4().hex
 
 
 def has_idempotency_key(request: Request) -> bool:
@@ -87,12 +79,7 @@ class IdempotencyKeys(Layer):
 
     header: str = _HEADER
     methods: Collection[str] = _METHODS
-    make: Callable[[], str] = random_key
-    # Which request had a key that was made last, for as long as anybody knows that request.
-    _bearers: WeakValueDictionary[str, Request] = field(
-        default_factory=WeakValueDictionary, init=False, compare=False
-    )
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, compare=False)
+    make: Callable[[], str] = random_uuid
 
     def __post_init__(self) -> None:
         _check_header(self.header)
@@ -117,64 +104,76 @@ class IdempotencyKeys(Layer):
         return {_OPTION: IdempotencyKeysOption(key, enabled)}
 
     def bind(self, send: Bound, call_next: Next) -> Bound:  # noqa: ARG002  # nothing here waits
-        methods, bearers = self.methods, self._bearers
-        name = self.header.lower().encode("ascii")
+        methods = self.methods
+        name = self.header.encode("ascii")
+        lower_name = name.lower()
 
         def through(request: Request) -> Awaitable[Response]:
+            # One whose method needs none may bear that of another origin, which a redirect left.
             if (
                 request.method in methods
                 or _OPTION in request.extensions
-                or (bearers and request.headers.has(name))
+                or type(request.headers.get_raw(lower_name)) is _Made
             ):
-                self._prepare(request)
-                if name != _STANDARD and request.headers.has(name):
-                    return _marked(request, send, name)
+                self._prepare(request, name, lower_name)
+                if lower_name != _STANDARD and request.headers.has(lower_name):
+                    return _marked(request, send, lower_name)
             return send(request)
 
         return through
 
-    def _prepare(self, request: Request) -> None:
+    def _prepare(self, request: Request, name: bytes, lower_name: bytes) -> None:
         """Give `request` the key that it should have, if any."""
         option = request.extensions.get(_OPTION, _NOTHING)
         if not isinstance(option, IdempotencyKeysOption):
             raise TypeError(f"Expected IdempotencyKeys.option_for(...), not {option!r}")
-        borne = request.headers.get(self.header)
+        headers = request.headers
+        borne = headers.get_raw(lower_name)
         if borne is not None:
-            with self._lock:
-                bearer = self._bearers.get(borne)
-                # Cases: the caller's own; one that was made for this call; for another origin, which a redirect left.
-                if bearer is None:
-                    return
-                if bearer.url.origin_key == request.url.origin_key:
-                    self._bearers[borne] = request
-                    return
-            del request.headers[self.header]
-        if option.enabled and (request.method in self.methods or option.key is not None):
-            request.headers[self.header] = option.key or self._new(request)
+            # Cases: the caller's own; one that was made for this call; for another origin.
+            if type(borne) is not _Made or borne.origin == request.url.origin_key:
+                return
+            del headers[self.header]
+        if not option.enabled:
+            return
+        if option.key is not None:
+            headers.set_raw(name, lower_name, option.key.encode("ascii"))
+        elif request.method in self.methods:
+            headers.set_raw(name, lower_name, self._new(request))
 
-    def _new(self, request: Request) -> str:
-        key = self.make()
-        _check_key(key)
-        with self._lock:
-            self._bearers[key] = request
+    def _new(self, request: Request) -> _Made:
+        make = self.make
+        key = make()
+        # Our own need no looking at.
+        if make is not random_uuid:
+            _check_key(key)
+        made = _Made(key.encode("ascii"))
+        made.origin = request.url.origin_key
         if request.observers:
             request.note("idempotency_key.made")
-        return key
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return remade(self)
+        return made
 
     def __repr__(self) -> str:
         parts = [
             f"header={self.header!r}",
             f"methods={{{', '.join(map(repr, sorted(self.methods)))}}}",
         ]
-        if self.make is not random_key:
+        if self.make is not random_uuid:
             parts.append(f"make={getattr(self.make, '__qualname__', None) or repr(self.make)}")
         return f"IdempotencyKeys({', '.join(parts)})"
 
 
 _NOTHING = IdempotencyKeysOption()
+
+
+class _Made(bytes):
+    """A key that this layer made, and may replace; it is still one in a copy of the headers.
+
+    Attributes:
+        origin: Whom it was made for.
+    """
+
+    origin: OriginKey
 
 
 async def _marked(request: Request, send: Bound, name: bytes) -> Response:

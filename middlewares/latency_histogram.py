@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 import threading
-from math import ceil, log
+from bisect import bisect_left
 
 __all__ = ["LEAST", "LatencyHistogram"]
 
@@ -23,7 +23,8 @@ EVERY = 16
 _FIRST = 1e-4
 _GROWTH = 1.1
 _BUCKETS = 160
-_SCALE = 1 / log(_GROWTH)
+# The last bucket has no upper bound.
+_BOUNDS = [_FIRST * _GROWTH**bucket for bucket in range(_BUCKETS - 1)]
 
 
 class LatencyHistogram:
@@ -36,7 +37,16 @@ class LatencyHistogram:
         value: The percentile, in seconds; None as long as too few answers are known.
     """
 
-    __slots__ = ("_before", "_count", "_counts", "_lock", "_percentile", "_since", "value")
+    __slots__ = (
+        "_before",
+        "_count",
+        "_counts",
+        "_lock",
+        "_percentile",
+        "_replaced",
+        "_since",
+        "value",
+    )
 
     def __init__(self, percentile: float) -> None:
         self.value: float | None = None
@@ -45,32 +55,32 @@ class LatencyHistogram:
         self._counts = [0] * _BUCKETS
         self._before = [0] * _BUCKETS
         self._count = 0
+        self._replaced = False
         self._since = 0
 
     def add(self, seconds: float) -> None:
         """Count an answer that took so long."""
-        bucket = 0
-        if seconds > _FIRST:
-            bucket = min(_BUCKETS - 1, ceil(log(seconds / _FIRST) * _SCALE))
+        bucket = bisect_left(_BOUNDS, seconds)
         with self._lock:
             self._counts[bucket] += 1
             self._count += 1
             self._since += 1
-            if self._since >= EVERY or self.value is None:
+            if self._since >= EVERY or (self.value is None and self._count >= LEAST):
                 self._look()
             if self._count >= SIZE:
                 self._before, self._counts, self._count = self._counts, [0] * _BUCKETS, 0
+                self._replaced = True
 
     def _look(self) -> None:
         self._since = 0
-        counts = [old + new for old, new in zip(self._before, self._counts, strict=True)]
-        total = sum(counts)
+        # A generation that was replaced was full.
+        total = self._count + (SIZE if self._replaced else 0)
         if total < LEAST:
             return
         rank = self._percentile * total
         seen = 0
-        for bucket, count in enumerate(counts):
-            seen += count
+        for bucket, (old, new) in enumerate(zip(self._before, self._counts, strict=True)):
+            seen += old + new
             if seen >= rank:
                 self.value = _FIRST * _GROWTH**bucket
                 return

@@ -36,14 +36,12 @@ class Rule(NamedTuple):
         value: The field that has the number; None for 1. An event without it does nothing.
         fields: Those that become attributes, "scallion.<name>", where the event has them.
         attributes: What the attributes are besides, whatever the event says.
-        number: In the place of 1.
     """
 
     instrument: str
     value: str | None = None
     fields: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str], ...] = ()
-    number: int = 1
 
 
 def _counter(unit: str, description: str) -> Instrument:
@@ -60,9 +58,7 @@ INSTRUMENTS: dict[str, Instrument] = {
     "scallion.retry.end": _counter("{call}", "Calls whose answer is a transient failure."),
     "scallion.budget.exhausted": _counter("{attempt}", "What the retry budget did not allow."),
     "scallion.breaker.transitions": _counter("{transition}", "Circuit breakers changing state."),
-    "scallion.breaker.state": Instrument(
-        "gauge", "1", "The state last entered: 0 closed, 1 half open, 2 open."
-    ),
+    "scallion.breaker.probes_given_back": _counter("{request}", "Probes that came to no result."),
     "scallion.breaker.refused": _counter("{request}", "Requests that an open breaker refused."),
     "scallion.bulkhead.queued": _counter("{request}", "Requests that waited for a slot."),
     "scallion.bulkhead.wait": _seconds("How long they waited."),
@@ -74,18 +70,25 @@ INSTRUMENTS: dict[str, Instrument] = {
     "scallion.concurrency.wait": _seconds("How long they waited."),
     "scallion.concurrency.refused": _counter("{request}", "Requests that this limit refused."),
     "scallion.rate_limit.waits": _counter("{request}", "Requests that waited for the rate limit."),
-    "scallion.rate_limit.wait": _seconds("How long they waited."),
+    "scallion.rate_limit.wait": _seconds("How long those of them waited whose turn came."),
     "scallion.rate_limit.refused": _counter("{request}", "Requests that it refused."),
     "scallion.rate_limit.storage_failures": _counter(
         "{failure}", "Times its storage could not be asked."
     ),
     "scallion.hedge.count": _counter("{request}", "Hedges, by what became of them."),
+    "scallion.endpoint.choices": _counter("{attempt}", "Attempts for which one was chosen."),
     "scallion.endpoint.ejections": _counter("{ejection}", "Endpoints taken out of the balance."),
     "scallion.endpoint.returns": _counter("{endpoint}", "Endpoints taken in again."),
     "scallion.endpoint.events": _counter("{event}", "What else endpoints went through."),
+    "scallion.deadline.sent": _counter("{attempt}", "Attempts that told how much time is left."),
+    "scallion.deadline.incoming": _counter(
+        "{call}", "Calls bounded by the request that is being served."
+    ),
     "scallion.deadline.refused": _counter(
         "{attempt}", "Attempts not sent, as their time was over."
     ),
+    "scallion.request_ids": _counter("{call}", "Calls by the source of their id."),
+    "scallion.idempotency_keys": _counter("{call}", "Calls that were given a key."),
     "scallion.faults": _counter("{fault}", "Faults that were injected."),
     "scallion.coalesced": _counter("{request}", "Requests answered by another's answer."),
     "scallion.coalesced.wait": _seconds("How long requests waited for another's answer."),
@@ -93,15 +96,12 @@ INSTRUMENTS: dict[str, Instrument] = {
     "scallion.redirects": _counter("{redirect}", "Redirects followed."),
     "scallion.pool.waits": _counter("{request}", "Requests that waited for a connection."),
     "scallion.connections": _counter("{connection}", "Connections, by what became of them."),
-    "scallion.auth.failures": _counter("{failure}", "Logins that could not be renewed."),
+    "scallion.auth.failures": _counter("{failure}", "Logins that failed."),
 }
 
 
-def _state(state: str, number: int) -> tuple[Rule, ...]:
-    return (
-        Rule("scallion.breaker.transitions", attributes=(("scallion.state", state),)),
-        Rule("scallion.breaker.state", number=number),
-    )
+def _state(state: str) -> tuple[Rule, ...]:
+    return _named("scallion.breaker.transitions", "state", state)
 
 
 def _named(instrument: str, key: str, value: str, *fields: str) -> tuple[Rule, ...]:
@@ -119,9 +119,13 @@ EVENTS: dict[str, tuple[Rule, ...]] = {
     ),
     "retry.end": (Rule("scallion.retry.end", fields=("reason",)),),
     "retry.budget_exhausted": (Rule("scallion.budget.exhausted"),),
-    "breaker.opened": _state("open", 2),
-    "breaker.half_open": _state("half_open", 1),
-    "breaker.closed": _state("closed", 0),
+    "breaker.opened": _state("open"),
+    "breaker.half_open": _state("half_open"),
+    "breaker.closed": _state("closed"),
+    "breaker.forced_open": _state("forced_open"),
+    "breaker.forced_closed": _state("forced_closed"),
+    "breaker.released": _state("released"),
+    "breaker.probe_given_back": (Rule("scallion.breaker.probes_given_back"),),
     "breaker.refused": (Rule("scallion.breaker.refused"),),
     "bulkhead.queued": (Rule("scallion.bulkhead.queued"),),
     "bulkhead.admitted": (Rule("scallion.bulkhead.wait", value="waited"),),
@@ -130,21 +134,26 @@ EVENTS: dict[str, tuple[Rule, ...]] = {
     "concurrency.queued": (Rule("scallion.concurrency.queued"),),
     "concurrency.admitted": (Rule("scallion.concurrency.wait", value="waited"),),
     "concurrency.refused": (Rule("scallion.concurrency.refused"),),
-    "rate_limit.waiting": (
-        Rule("scallion.rate_limit.waits"),
-        Rule("scallion.rate_limit.wait", value="wait"),
-    ),
+    "rate_limit.waiting": (Rule("scallion.rate_limit.waits"),),
+    "rate_limit.admitted": (Rule("scallion.rate_limit.wait", value="waited"),),
     "rate_limit.refused": (Rule("scallion.rate_limit.refused", fields=("reason",)),),
     "rate_limit.storage_failed": (Rule("scallion.rate_limit.storage_failures"),),
     "hedge.sent": _named("scallion.hedge.count", "outcome", "sent"),
     "hedge.won": _named("scallion.hedge.count", "outcome", "won"),
     "hedge.refused": _named("scallion.hedge.count", "outcome", "refused", "reason"),
+    # Not by endpoint: there may be any number of them, and each would be a series for ever.
+    "endpoint.chosen": (Rule("scallion.endpoint.choices", fields=("service", "panic")),),
     "endpoint.ejected": (Rule("scallion.endpoint.ejections", fields=("service", "reason")),),
     "endpoint.returned": (Rule("scallion.endpoint.returns", fields=("service",)),),
+    "endpoint.paused": _endpoint("paused"),
     "endpoint.refused": _endpoint("refused"),
     "endpoint.resolved": _endpoint("resolved"),
     "endpoint.resolve_failed": _endpoint("resolve_failed"),
+    "deadline.sent": (Rule("scallion.deadline.sent"),),
+    "deadline.incoming": (Rule("scallion.deadline.incoming"),),
     "deadline.passed": (Rule("scallion.deadline.refused"),),
+    "request_id": (Rule("scallion.request_ids", fields=("source",)),),
+    "idempotency_key.made": (Rule("scallion.idempotency_keys"),),
     "fault.injected": (Rule("scallion.faults", fields=("kind",)),),
     "coalesced": (
         Rule("scallion.coalesced", fields=("outcome",)),
@@ -162,5 +171,6 @@ EVENTS: dict[str, tuple[Rule, ...]] = {
     "connection.refused": _named("scallion.connections", "event", "refused"),
     "connection.dead": _named("scallion.connections", "event", "dead"),
     "connection.retry": _named("scallion.connections", "event", "retry"),
+    "auth.not_replayable": _named("scallion.auth.failures", "error", "not_replayable"),
     "auth.refresh_failed": (Rule("scallion.auth.failures", fields=("error",)),),
 }

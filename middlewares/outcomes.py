@@ -7,12 +7,22 @@ from scallion.pipeline.request import Request
 
 from .transient import Classifier, is_final
 
-__all__ = ["speaks_against_origin"]
+__all__ = ["ended_in_line", "mark_ended_in_line", "speaks_against_origin"]
 
 # They come before the origin has been asked for anything.
 _UNASKED = (PoolTimeout, Rejected)
 # Timers of event loops run on clocks of their own and may fire this much early, in seconds.
 _EARLY = 0.05
+
+
+def mark_ended_in_line(error: BaseException) -> None:
+    """Note on `error`, a cancellation say, that it came while a layer let the request wait: nothing was sent."""
+    vars(error)["_ended_in_line"] = True
+
+
+def ended_in_line(error: BaseException) -> bool:
+    """Whether that was noted."""
+    return "_ended_in_line" in vars(error)
 
 
 def speaks_against_origin(
@@ -35,8 +45,10 @@ def speaks_against_origin(
         deadline_after: Seconds that the attempt must have had for the passing of the call's deadline to be the
             origin's failure; None if it never is.
     """
-    # Cases: the call's deadline; the caller's cancellation; our own doing, and a certificate, which no rest heals; the
-    # classifier's.
+    # Cases: it was never asked; the call's deadline; the caller's cancellation; our own doing, and a certificate, which
+    # no rest heals; the classifier's.
+    if ended_in_line(error):
+        return False
     if isinstance(error, TotalTimeout) or not isinstance(error, Exception):
         # Under an event loop the deadline ends what waits by cancelling it.
         deadline = request.deadline

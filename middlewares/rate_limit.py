@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache
 from math import inf, nextafter
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from scallion.pipeline.errors import RateLimited
+from scallion.pipeline.errors import RateLimited, TotalTimeout
 from scallion.pipeline.layer import Bound, Layer
 from scallion.pipeline.onion import Next
-from scallion.pipeline.redaction import redact_url
+from scallion.pipeline.redaction import redact_login
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import Runtime
 
-from .per_origin import origin_name
-from .rate_limit_memory import memory_on
-from .rate_limit_queue import Queues
-from .rate_limit_storage import MEMORY, Strategy, Windows, check_storage, item_of, storage_of
+from .outcomes import mark_ended_in_line
+from .per_origin import MOST_ORIGINS, origin_name
+from .rate_limit_counts import Counts, Question
+from .rate_limit_storage import MEMORY, Strategy
 from .remade import remade
 from .validation import check_number
 
@@ -31,6 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["RateLimit", "RateLimitOption"]
 
 _OPTION = "scallion.RateLimit"
+
+_TIMEOUTS = 4
+"""How many times `storage_timeout` a question may last: it may connect and ask, twice."""
+
+_origin_name = lru_cache(maxsize=MOST_ORIGINS)(origin_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,61 +49,6 @@ class RateLimitOption:
         _check_patience("RateLimit.option_for patience", self.patience)
 
 
-class _Gate:
-    """What one layer knows: its counts, who waits, and whether its storage can be asked."""
-
-    def __init__(self, layer: RateLimit) -> None:
-        self.item = item_of(layer.rate)
-        check_storage(layer.storage)
-        self.remote = layer.storage != MEMORY
-        self.queues = Queues()
-        self._layer = layer
-        self._lock = threading.Lock()
-        self._here: dict[Callable[[], float], Windows] = {}
-        self._there: Windows | None = None
-        # While the storage fails: until when it is left alone, and the name of its error. Not the error itself,
-        # whose tracebacks know the password.
-        self._down_until = -inf
-        self.failure: str | None = None
-
-    def windows(self, clock: Callable[[], float]) -> Windows:
-        """The counts for clients that live by `clock`; a server's are the same for all."""
-        known = self._there if self.remote else self._here.get(clock)
-        if known is not None:
-            return known
-        layer = self._layer
-        with self._lock:
-            if self.remote:
-                given = layer.storage
-                storage = (
-                    storage_of(given, layer.storage_timeout) if isinstance(given, str) else given
-                )
-                self._there = self._there or Windows(self.item, layer.strategy, storage, None)
-                return self._there
-            made = Windows(self.item, layer.strategy, memory_on(clock), clock)
-            return self._here.setdefault(clock, made)
-
-    def left_alone(self, now: float) -> float:
-        """For how many seconds the storage is not to be asked; 0 for who shall ask it."""
-        with self._lock:
-            if now < self._down_until:
-                return self._down_until - now
-            if self.failure is not None:
-                # One tries whether it is back; the others need not wait for what comes of it.
-                self._down_until = now + self._layer.storage_pause
-            return 0.0
-
-    def failed(self, error: Exception, now: float) -> None:
-        with self._lock:
-            self.failure = type(error).__name__
-            self._down_until = now + self._layer.storage_pause
-
-    def answered(self) -> None:
-        if self.failure is not None:
-            with self._lock:
-                self.failure, self._down_until = None, -inf
-
-
 @dataclass(frozen=True, repr=False)
 class RateLimit(Layer):
     """Let no more requests pass than `rate` allows; the others wait for their turn, or are refused.
@@ -112,7 +61,8 @@ class RateLimit(Layer):
     moving window. A Redis that cannot be asked is left alone for `storage_pause` seconds at a time.
 
     Observers are told `rate_limit.waiting`, with `limit`, `wait` (seconds until the first in the queue may go) and
-    `ahead` (how many are before this one); `rate_limit.refused`, with `limit`, `reason` ("does not wait", "patience",
+    `ahead` (how many are before this one); `rate_limit.admitted`, with `limit` and `waited`, the seconds that it has been
+    waiting; `rate_limit.refused`, with `limit`, `reason` ("does not wait", "patience",
     "deadline" or "storage") and `retry_after`; and `rate_limit.storage_failed`, with `error`, the name of its class,
     and `then`, which is `on_failure`.
 
@@ -135,9 +85,11 @@ class RateLimit(Layer):
         TypeError, ValueError: a setting is of the wrong kind, or out of its range.
         ImportError: `limits`, or the client for the server, is not installed.
         RateLimited: from a call. Nothing was sent; `retry_after` is when it may be worth another try.
+        TotalTimeout: from a call, as its deadline passed before the storage answered. Nothing was sent.
 
     Order: inside retries, hedging and the choice of an endpoint, so that each attempt counts, and for the origin it goes
-    to; outside authentication and the attempt's timeout, which begin when its turn has come. Outside retries, three
+    to; inside authentication, so that a login's own requests count; outside adaptive concurrency, which would take
+    the wait for the server's, and the attempt's timeout, which begins when its turn has come. Outside retries, three
     attempts would count as one request.
     """
 
@@ -152,7 +104,7 @@ class RateLimit(Layer):
     on_failure: Literal["open", "closed"] = "open"
     storage_timeout: float = 0.25
     storage_pause: float = 1.0
-    _gate: _Gate = field(init=False, repr=False, compare=False)
+    _counts: Counts = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (self.key is None or callable(self.key) or (self.key and type(self.key) is str)):
@@ -164,7 +116,7 @@ class RateLimit(Layer):
         _check_choice("on_failure", self.on_failure, ("open", "closed"))
         check_number("RateLimit storage_timeout", self.storage_timeout, 0, above=True)
         check_number("RateLimit storage_pause", self.storage_pause, 0)
-        object.__setattr__(self, "_gate", _Gate(self))
+        object.__setattr__(self, "_counts", Counts(self))
 
     @staticmethod
     def option_for(
@@ -183,9 +135,9 @@ class RateLimit(Layer):
         return {_OPTION: RateLimitOption(enabled, wait, patience)}
 
     def bind(self, send: Bound, call_next: Next) -> Bound:
-        gate, key, runtime = self._gate, self.key, call_next.runtime
+        counts, key, runtime = self._counts, self.key, call_next.runtime
         # Nothing is opened before the first request.
-        here = None if gate.remote else gate.windows(runtime.clock)
+        here = None if counts.remote else counts.windows(runtime.clock)
 
         def through(request: Request) -> Awaitable[Response]:
             option = request.extensions.get(_OPTION)
@@ -195,7 +147,7 @@ class RateLimit(Layer):
                 if not option.enabled:
                     return send(request)
             if key is None:
-                name = origin_name(request.url.origin_key)
+                name = _origin_name(request.url.origin_key)
             elif isinstance(key, str):
                 name = key
             else:
@@ -203,7 +155,7 @@ class RateLimit(Layer):
                 if given is None:
                     return send(request)
                 name = given
-            if here is not None and not gate.queues:
+            if here is not None and not counts.queues:
                 wait = here.take(name)
                 if wait is None:
                     return send(request)
@@ -228,7 +180,7 @@ class RateLimit(Layer):
         """
         # Cases: it was told to wait; nobody waits, so it may go at once; it comes after those who wait.
         queue = (runtime.key, name)
-        if wait is None and not self._gate.queues.waits(queue):
+        if wait is None and not self._counts.queues.waits(queue):
             wait = await self._ask(request, runtime, name)
             if wait is None:
                 return await send(request)
@@ -244,14 +196,15 @@ class RateLimit(Layer):
         option: RateLimitOption | None,
         wait: float | None,
     ) -> None:
-        gate, clock = self._gate, runtime.clock
-        until, reason = self._until(request, option, clock())
-        place = gate.queues.join(queue, runtime)
+        counts, clock = self._counts, runtime.clock
+        came = clock()
+        until, reason = self._until(request, option, came)
+        place = counts.queues.join(queue, runtime)
         told = False
         try:
             if place.event is not None:
                 # In each window as many go as the rate says, at most.
-                turns = place.ahead // gate.item.amount * gate.item.get_expiry()
+                turns = place.ahead // counts.item.amount * counts.item.get_expiry()
                 now = clock()
                 wait = max(0.0, place.queue.ready_at - now) + turns
                 if now + wait > until:
@@ -266,6 +219,11 @@ class RateLimit(Layer):
                 if wait is None:
                     wait = await self._ask(request, runtime, name)
                     if wait is None:
+                        if told and request.observers:
+                            waited = clock() - came
+                            request.note(
+                                "rate_limit.admitted", limit=str(counts.item), waited=waited
+                            )
                         return
                 now = clock()
                 place.queue.ready_at = now + wait
@@ -276,8 +234,11 @@ class RateLimit(Layer):
                     told = True
                 await runtime.sleep(wait)
                 wait = None
+        except BaseException as error:
+            mark_ended_in_line(error)
+            raise
         finally:
-            gate.queues.leave(place)
+            counts.queues.leave(place)
 
     def _until(
         self, request: Request, option: RateLimitOption | None, now: float
@@ -302,33 +263,58 @@ class RateLimit(Layer):
         Raises:
             RateLimited: the storage cannot be asked, and that is to refuse.
         """
-        gate, clock = self._gate, runtime.clock
-        windows = gate.windows(clock)
-        if not gate.remote:
+        counts, clock = self._counts, runtime.clock
+        windows = counts.windows(clock)
+        if not counts.remote:
             return windows.take(name)
-        left = gate.left_alone(clock())
+        left = counts.left_alone(clock())
         if not left:
-            try:
-                wait = await runtime.offload(partial(windows.take, name))
-            except windows.failures as error:
-                left = self.storage_pause
-                gate.failed(error, clock())
-            else:
-                gate.answered()
-                return wait
-        failure = gate.failure
+            question = Question(counts, windows, name, clock)
+            await self._put(question, request, runtime)
+            if not question.has_failed:
+                return question.wait
+            left = self.storage_pause
+        failure = counts.failure
         if request.observers:
             request.note("rate_limit.storage_failed", error=failure, then=self.on_failure)
         if self.on_failure == "open":
             return None
         raise self._refusal(request, "storage", left)
 
+    async def _put(self, question: Question, request: Request, runtime: Runtime) -> None:
+        """Have the storage asked, until the call's deadline.
+
+        Raises:
+            TotalTimeout: it has passed; the request must not be sent.
+        """
+        counts, clock, deadline = self._counts, runtime.clock, request.deadline
+        until = deadline
+        if deadline is not None and isinstance(self.storage, str):
+            # Most questions end by themselves before that, and a thread costs as much as they do.
+            longest = _TIMEOUTS * self.storage_timeout
+            until = deadline if clock() + longest > deadline else None
+        try:
+            if until is None:
+                await runtime.offload(question)
+            else:
+                await runtime.offload(question, until)
+        except TimeoutError:
+            counts.left(question, clock())
+        except BaseException:
+            counts.left(question, clock())
+            raise
+        if deadline is not None and clock() >= deadline:
+            raise TotalTimeout(
+                "The call's deadline passed while the rate limit's storage was asked",
+                request=request,
+            )
+
     def _note_waiting(self, request: Request, wait: float, ahead: int) -> None:
         if request.observers:
-            request.note("rate_limit.waiting", limit=str(self._gate.item), wait=wait, ahead=ahead)
+            request.note("rate_limit.waiting", limit=str(self._counts.item), wait=wait, ahead=ahead)
 
     def _refusal(self, request: Request, reason: str, retry_after: float) -> RateLimited:
-        limit = str(self._gate.item)
+        limit = str(self._counts.item)
         if request.observers:
             request.note("rate_limit.refused", limit=limit, reason=reason, retry_after=retry_after)
         what = origin_name(request.url.origin_key)
@@ -342,7 +328,7 @@ class RateLimit(Layer):
             "deadline": "the request's deadline comes first",
         }
         message = (
-            f"The rate limit of {what} cannot be kept: its storage failed ({self._gate.failure})"
+            f"The rate limit of {what} cannot be kept: its storage failed ({self._counts.failure})"
             if reason == "storage"
             else f"The rate limit of {what}, {limit}, is reached for {round(retry_after, 3):g} s, and {told[reason]}"
         )
@@ -354,12 +340,12 @@ class RateLimit(Layer):
     def __repr__(self) -> str:
         key = "<origin>" if self.key is None else _named(self.key)
         storage = self.storage
-        where = repr(redact_url(storage)) if isinstance(storage, str) else _kind(storage)
-        parts = [f"{str(self._gate.item)!r}", f"key={key}", f"wait={self.wait}"]
+        where = repr(redact_login(storage)) if isinstance(storage, str) else _kind(storage)
+        parts = [f"{str(self._counts.item)!r}", f"key={key}", f"wait={self.wait}"]
         if self.wait:
             parts.append(f"patience={self.patience}")
         parts += [f"strategy={self.strategy!r}", f"storage={where}"]
-        if self._gate.remote:
+        if self._counts.remote:
             parts.append(f"on_failure={self.on_failure!r}")
             parts += [f"{name}={getattr(self, name)}" for name in _OF_SERVERS]
         return f"RateLimit({', '.join(parts)})"

@@ -96,9 +96,8 @@ class _Counts:
     def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
         return ()
 
-    def _window(self, key: str, kind: type[W], make: Callable[[float], W]) -> W:
-        """The window of `key` as it is now."""
-        now = self.clock()
+    def _window(self, key: str, kind: type[W], make: Callable[[float], W], now: float) -> W:
+        """The window of `key` as it is `now`."""
         held = self._held.get(key)
         if type(held) is kind and not held.is_over(now):
             known: W = held
@@ -111,30 +110,33 @@ class _Counts:
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         with self._lock:
-            times = self._window(key, _Moving, lambda now: _Moving(expiry)).times  # noqa: ARG005
+            now = self.clock()
+            times = self._window(key, _Moving, lambda _: _Moving(expiry), now).times
             if len(times) + amount > limit:
                 return False
-            times.extend([self.clock()] * amount)
+            for _ in range(amount):
+                times.append(now)
             return True
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002
         with self._lock:
-            times = self._window(key, _Moving, lambda now: _Moving(expiry)).times  # noqa: ARG005
-            return (times[0], len(times)) if times else (self.clock(), 0)
+            now = self.clock()
+            times = self._window(key, _Moving, lambda _: _Moving(expiry), now).times
+            return (times[0], len(times)) if times else (now, 0)
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         with self._lock:
-            window = self._window(key, _Fixed, lambda now: _Fixed(now + expiry))
+            window = self._window(key, _Fixed, lambda now: _Fixed(now + expiry), self.clock())
             window.count += amount
             return window.count
 
     def get(self, key: str) -> int:
         with self._lock:
-            return self._window(key, _Fixed, _Fixed).count
+            return self._window(key, _Fixed, _Fixed, self.clock()).count
 
     def get_expiry(self, key: str) -> float:
         with self._lock:
-            return self._window(key, _Fixed, _Fixed).ends
+            return self._window(key, _Fixed, _Fixed, self.clock()).ends
 
     def acquire_sliding_window_entry(
         self, key: str, limit: int, expiry: int, amount: int = 1
@@ -148,8 +150,11 @@ class _Counts:
 
     def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
         with self._lock:
-            window = self._window(key, _Sliding, lambda now: _Sliding(expiry, int(now // expiry)))
-            left = (window.index + 1) * expiry - self.clock()
+            now = self.clock()
+            window = self._window(
+                key, _Sliding, lambda now: _Sliding(expiry, int(now // expiry)), now
+            )
+            left = (window.index + 1) * expiry - now
             return window.previous, left, window.current, left + expiry
 
     def clear_sliding_window(self, key: str, expiry: int) -> None:  # noqa: ARG002

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from scallion.pipeline.redaction import redact_url
+from scallion.pipeline.redaction import redact_login
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
@@ -102,7 +103,7 @@ def check_storage(storage: object) -> None:
     if package is None:
         raise ValueError(
             f"RateLimit storage must be 'memory://' or a URL whose scheme is one of {', '.join(_SERVERS)}; "
-            f"for other servers make a storage of `limits` and give that: {redact_url(storage)!r}"
+            f"for other servers make a storage of `limits` and give that: {redact_login(storage)!r}"
         )
     if find_spec(package) is None:
         raise ImportError(
@@ -133,7 +134,7 @@ def storage_of(url: str, timeout: float) -> Storage:
         )
     except ValueError as error:
         raise ValueError(
-            f"RateLimit storage cannot be read: {redact_url(url)!r} ({type(error).__name__})"
+            f"RateLimit storage cannot be read: {redact_login(url)!r} ({type(error).__name__})"
         ) from None
     return made
 
@@ -163,6 +164,11 @@ class Windows:
         self._strategy = strategy
         self._storage: Any = storage
         self._hit = getattr(limits.strategies, _CLASSES[strategy])(storage).hit
+        if strategy == "moving" and clock is not None:
+            # What the strategy does, without a new key for every request.
+            acquire, amount, expiry = storage.acquire_entry, item.amount, item.get_expiry()  # type: ignore[attr-defined]
+            key_for = lru_cache(maxsize=1024)(item.key_for)
+            self._hit = lambda _item, key: acquire(key_for(key), amount, expiry)
         self._clock = time.time if clock is None else clock
         self._least = _LEAST_THERE if clock is None else _LEAST_HERE
         bases = storage.base_exceptions

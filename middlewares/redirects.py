@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from scallion.pipeline.errors import (
@@ -47,6 +47,7 @@ class RedirectOption:
 _NOTHING = RedirectOption()
 
 
+@dataclass(frozen=True, init=False, repr=False)
 class Redirects(Layer):
     """Follow redirects (RFC 9110 section 15.4), or set `response.next_request` and leave it to the caller.
 
@@ -57,7 +58,8 @@ class Redirects(Layer):
     Attributes:
         follow: Whether to follow.
         limit: Redirects in a row, at least 0.
-        sensitive: Names of headers to drop across origins, in lower case.
+        sensitive: Names of headers to drop across origins, in whatever case; by default httpx's. The service stack adds
+            `X-Api-Key`.
         cookies: The jar from which the next request gets its `Cookie` header; None for none.
 
     Request extension: `Redirects.option_for(follow=..., limit=...)`.
@@ -74,6 +76,12 @@ class Redirects(Layer):
 
     option: ClassVar[str | None] = _OPTION
 
+    follow: bool
+    limit: int
+    sensitive: Collection[str]
+    # A jar is no setting to be shown, and has no hash.
+    cookies: Cookies | None = field(repr=False, hash=False)
+
     def __init__(
         self,
         follow: bool = False,
@@ -84,10 +92,12 @@ class Redirects(Layer):
     ) -> None:
         if limit < 0:
             raise ValueError(f"Redirects limit must be at least 0: {limit}")
-        self.follow = follow
-        self.limit = limit
-        self.sensitive = frozenset(name.lower() for name in sensitive)
-        self.cookies = cookies
+        if isinstance(sensitive, (str, bytes)):
+            raise TypeError(f"Redirects sensitive must be a collection of names: {sensitive!r}")
+        object.__setattr__(self, "follow", follow)
+        object.__setattr__(self, "limit", limit)
+        object.__setattr__(self, "sensitive", frozenset(name.lower() for name in sensitive))
+        object.__setattr__(self, "cookies", cookies)
 
     @staticmethod
     def option_for(*, follow: bool | None = None, limit: int | None = None) -> dict[str, Any]:
@@ -155,13 +165,15 @@ class Redirects(Layer):
         return response
 
     def __repr__(self) -> str:
-        return f"Redirects(follow={self.follow}, limit={self.limit})"
+        names = ", ".join(map(repr, sorted(self.sensitive)))
+        told = "" if self.sensitive == SENSITIVE else f", sensitive={{{names}}}"
+        return f"Redirects(follow={self.follow}, limit={self.limit}{told})"
 
 
 def next_request(
     request: Request,
     response: Response,
-    sensitive: frozenset[str] = SENSITIVE,
+    sensitive: Collection[str] = SENSITIVE,
     cookies: Cookies | None = None,
     headers: HeadersFor | None = None,
 ) -> Request:
@@ -222,7 +234,7 @@ def _bodiless(request: Request, method: str) -> bool:
 
 
 def redirect_headers(
-    request: Request, url: URL, method: str, sensitive: frozenset[str] = SENSITIVE
+    request: Request, url: URL, method: str, sensitive: Collection[str] = SENSITIVE
 ) -> Headers:
     """The headers of `request` as they are right for `url` and `method`; Cookie is left to the jar."""
     headers = Headers(request.headers)

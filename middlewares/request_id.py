@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from uuid import uuid4
 
 from scallion.pipeline.layer import Bound, Layer
 from scallion.pipeline.onion import Next
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 
+from .random_uuid import random_uuid
 from .validation import check_callable
 
 __all__ = ["RequestId", "RequestIdOption", "current_request_id"]
@@ -27,10 +27,6 @@ _ID = re.compile(r"[!-~]{1,200}")
 
 current_request_id: ContextVar[str | None] = ContextVar("scallion.current_request_id", default=None)
 """The id of the request that this program is serving, for the requests that it makes meanwhile; None for none."""
-
-
-def _hex() -> str:
-    return uuid4().hex
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +67,7 @@ class RequestId(Layer):
     option: ClassVar[str | None] = _OPTION
 
     header: str = "X-Request-Id"
-    make: Callable[[], str] = _hex
+    make: Callable[[], str] = random_uuid
 
     def __post_init__(self) -> None:
         if not isinstance(self.header, str):
@@ -94,8 +90,8 @@ class RequestId(Layer):
         return {_OPTION: RequestIdOption(id, enabled)}
 
     def bind(self, send: Bound, call_next: Next) -> Bound:  # noqa: ARG002
-        header = self.header
-        raw = header.lower().encode("ascii")
+        name = self.header.encode("ascii")
+        lower_name = name.lower()
 
         def through(request: Request) -> Awaitable[Response]:
             option = request.extensions.get(_OPTION)
@@ -104,10 +100,11 @@ class RequestId(Layer):
                     raise TypeError(f"Expected RequestId.option_for(...), not {option!r}")
                 if not option.enabled:
                     return send(request)
-            if request.headers.has(raw):
+            headers = request.headers
+            if headers.has(lower_name):
                 return send(request)
             given, source = self._id(option)
-            request.headers[header] = given
+            headers.set_raw(name, lower_name, given.encode("ascii"))
             if request.observers:
                 request.note("request_id", id=given, source=source)
             return send(request)
@@ -120,13 +117,19 @@ class RequestId(Layer):
         incoming = current_request_id.get()
         if incoming is not None and is_id(incoming):
             return incoming, "incoming"
-        made = self.make()
-        if not is_id(made):
+        make = self.make
+        made = make()
+        # Our own need no looking at.
+        if make is not random_uuid and not is_id(made):
             raise ValueError(f"RequestId make: {_EXPECTED}: {made!r}")
         return made, "made"
 
     def __repr__(self) -> str:
-        make = "" if self.make is _hex else f", make={getattr(self.make, '__name__', self.make)}"
+        make = (
+            ""
+            if self.make is random_uuid
+            else f", make={getattr(self.make, '__name__', self.make)}"
+        )
         return f"RequestId(header={self.header!r}{make})"
 
 

@@ -19,6 +19,7 @@ from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import Runtime
 
 from .idempotency_keys import has_idempotency_key
+from .pauses import pause_after
 from .per_origin import origin_name
 from .retry_after import refuses_retries, retry_after
 from .retry_budget import BUDGET_KEY, RetryBudget
@@ -32,12 +33,14 @@ from .retry_settings import (
     shown,
 )
 from .retry_state import ATTEMPT_KEY, Attempt, FullJitter, RetryState, attempt_of
+from .timeouts import tell_attempts
 from .transient import (
     FAILURES,
     TRANSIENT,
     Classifier,
     Transient,
     check_classifier,
+    idle_timeout,
     is_final,
     is_unsent,
 )
@@ -168,8 +171,11 @@ class Retries(Layer):
                     "Retries(transient=Transient(statuses=..., on=...)) for example"
                 )
         asked = None
-        if self.retry is None and type(classify) is Transient and classify.also is None:
-            asked = classify.statuses
+        if self.retry is None and type(classify) is Transient:
+            if classify.also is None:
+                asked = classify.statuses
+            elif classify.also is idle_timeout:
+                asked = frozenset({*classify.statuses, 408})
         object.__setattr__(self, "_classify", classify)
         object.__setattr__(self, "_asked", asked)
 
@@ -222,11 +228,13 @@ class Retries(Layer):
             # Left by an earlier call, in a `response.next_request` for example.
             extensions = {key: value for key, value in extensions.items() if key != ATTEMPT_KEY}
             request.extensions = extensions
-        inside = extensions
+        memory: dict[str, Any] = {}
+        deposited = None
         if budget is not None:
             budget.deposit(request, started)
-            # A dict of its own: requests may share theirs.
-            request.extensions = inside = {**extensions, BUDGET_KEY: budget}
+            memory = request.memory
+            deposited = memory.get(BUDGET_KEY)
+            memory[BUDGET_KEY] = budget
         try:
             while True:
                 try:
@@ -252,13 +260,20 @@ class Retries(Layer):
                 state.waiting()
                 request.note("retry", attempt=state.attempt_number, wait=wait, reason=reason)
                 await runtime.sleep(wait)
-                request.extensions = {**inside, ATTEMPT_KEY: state.attempt_number}
+                # A dict of its own: requests may share theirs.
+                request.extensions = {**extensions, ATTEMPT_KEY: state.attempt_number}
                 if self.attempt_header is not None:
                     state.tell(self.attempt_header)
+        except BaseException as error:
+            if state is not None and not isinstance(error, Exception):
+                # By the call's deadline, perhaps, and then it is `Deadlines` that raises the last error.
+                tell_attempts(request, state.cut_short())
+            raise
         finally:
-            if inside is not extensions or state is not None:
-                request.extensions = extensions
+            if budget is not None:
+                memory[BUDGET_KEY] = deposited
             if state is not None:
+                request.extensions = extensions
                 state.untell()
 
     def _again(self, state: RetryState, attempts: int | None, option: RetriesOption | None) -> bool:
@@ -317,6 +332,9 @@ class Retries(Layer):
             asked = outcome.retry_after
         elif not isinstance(outcome, Exception):
             asked = retry_after(outcome.headers.get("retry-after"), self.wall_clock)
+            if asked is not None:
+                # The pause may be one server's, and the next attempt go to another.
+                asked = pause_after(outcome, asked)
         if asked is not None:
             if asked > self.retry_after_cap:
                 return f"Retry-After is longer than {self.retry_after_cap:g} s"

@@ -26,7 +26,7 @@ from .remade import remade
 __all__ = ["BUDGET_KEY", "RetryBudget"]
 
 BUDGET_KEY = "_scallion.budget"
-"""Stands in the extensions of a request whose call has been deposited: the budget in which."""
+"""Stands in the memory of a request whose call has been deposited: the budget in which."""
 
 _TENTHS = 10
 _SLOTS = _TENTHS + 1
@@ -72,11 +72,13 @@ class RetryBudget:
             request: Tells the origin.
             now: On the runtime's clock.
         """
-        if request.extensions.get(BUDGET_KEY) is not self:
+        if request.memory.get(BUDGET_KEY) is not self:
             account = self._accounts.of(request)
             tick = int(now / self.window * _TENTHS)
             with account.lock:
-                account.deposits[account.slot(tick)] += 1
+                # Nearly always it is still the same tenth, and the call can be spared.
+                slot = tick % _SLOTS if tick == account.tick else account.slot(tick)
+                account.deposits[slot] += 1
 
     def withdraw(self, request: Request, now: float) -> bool:
         """Whether a request may be sent beyond the first of its call; if so, it is counted.

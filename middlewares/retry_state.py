@@ -165,6 +165,10 @@ class RetryState:
         self._remember(0.0)
         return tuple(self._history)
 
+    def cut_short(self) -> tuple[Attempt, ...]:
+        """All tries of a call that is ended in the midst of one, or of the wait before it."""
+        return (*self._history, Attempt(self.attempt_number, None, "it was cut short", 0.0))
+
     def what(self) -> str:
         """How the try ended, in a word: "503", "ConnectError"."""
         if isinstance(self.ended_with, Exception):

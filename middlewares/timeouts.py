@@ -6,7 +6,7 @@ whatever else runs inside when it passes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Any, ClassVar
@@ -20,7 +20,13 @@ from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import Runtime
 
-__all__ = ["AttemptTimeouts", "AttemptTimeoutsOption", "Deadlines", "DeadlinesOption"]
+__all__ = [
+    "AttemptTimeouts",
+    "AttemptTimeoutsOption",
+    "Deadlines",
+    "DeadlinesOption",
+    "tell_attempts",
+]
 
 _TOTAL = "scallion.Deadlines"
 _ATTEMPT = "scallion.AttemptTimeouts"
@@ -60,24 +66,39 @@ class _CallDeadline(float):
     Attributes:
         outer: The deadline that the request brought along, or None.
         is_over: Whether the call has returned.
-        limit: What it is, in words.
+        total: The total timeout, in seconds, if it is that; else None.
+        is_incoming: Whether it is the incoming request's.
+        attempts: The tries of the call that was ended when it passed; unset if nobody told.
     """
 
-    __slots__ = ("is_over", "limit", "outer")
+    __slots__ = ("attempts", "is_incoming", "is_over", "outer", "total")
 
     outer: float | None
     is_over: bool
-    limit: str
+    total: float | None
+    is_incoming: bool
+    attempts: tuple[object, ...]
+
+    def __str__(self) -> str:
+        if self.total is not None:
+            return f"its total timeout of {self.total:g} seconds"
+        return _INCOMING if self.is_incoming else "the request's deadline"
 
 
 class _Progress:
     """An observer that remembers what was under way."""
 
-    last = ""
+    event = ""
+    fields: Mapping[str, Any] = {}
 
     def __call__(self, event: str, fields: dict[str, Any]) -> None:
-        details = ", ".join(f"{name}={redact_value(value)}" for name, value in fields.items())
-        self.last = f"{event} ({details})" if details else event
+        # It becomes a text where somebody wants to know.
+        self.event = event
+        self.fields = fields
+
+    def __str__(self) -> str:
+        shown = [f"{name}={redact_value(value)}" for name, value in self.fields.items()]
+        return f"{self.event} ({', '.join(shown)})" if shown else self.event
 
 
 @dataclass(frozen=True)
@@ -151,9 +172,12 @@ class Deadlines(Layer):
         if not timeout:
             return self.total
         total: float | None = timeout.get("total")
-        if total is None and self.total is not None:
-            return self.total if any(limit is not None for limit in timeout.values()) else None
-        return total
+        if total is not None:
+            return total
+        for limit in timeout.values():
+            if limit is not None:
+                return self.total
+        return None
 
     async def _send(
         self,
@@ -165,18 +189,12 @@ class Deadlines(Layer):
         incoming: float | None,
     ) -> Response:
         now = runtime.clock()
-        deadline, total = _earliest(outer, now, total, incoming)
-        request.deadline = deadline
+        deadline = request.deadline = _earliest(outer, now, total, incoming)
         observers = request.observers
         if now >= deadline:
             deadline.is_over = True
-            if observers:
-                request.note("deadline.passed", late=now - deadline)
-            whose = _INCOMING if deadline.limit is _INCOMING else "the call's deadline"
-            raise TotalTimeout(
-                f"{whose.capitalize()} had passed before the request could be sent", request=request
-            )
-        if observers and deadline.limit is _INCOMING:
+            raise _overdue(request, deadline, now)
+        if observers and deadline.is_incoming:
             request.note("deadline.incoming", left=deadline - now)
         progress = _Progress()
         request.observers = (*observers, progress)
@@ -187,13 +205,13 @@ class Deadlines(Layer):
         except (TimeoutError, TotalTimeout) as error:
             if runtime.clock() < deadline - _EARLY:
                 raise
-            told = _told(deadline.limit, progress)
-            request.note("total_timeout", total=total)
+            told = _told(deadline, progress)
+            request.note("total_timeout", total=deadline.total)
             if isinstance(error, TotalTimeout):
                 # The transport kept the deadline; it does not know the total.
                 error.add_note(told)
                 raise
-            raise TotalTimeout(told, request=request) from error
+            raise _with_attempts(TotalTimeout(told, request=request), deadline) from error
         finally:
             deadline.is_over = True
             request.observers = observers
@@ -281,24 +299,54 @@ class AttemptTimeouts(Layer):
 
 def _earliest(
     outer: float | None, now: float, total: float | None, incoming: float | None
-) -> tuple[_CallDeadline, float | None]:
-    """The deadline that counts, and the total if it is what sets it."""
-    own = inf if total is None else now + total
-    limit = f"its total timeout of {total:g} seconds" if total is not None else ""
-    if outer is not None and outer <= own:
-        own, total, limit = outer, None, "the request's deadline"
-    if incoming is not None and incoming < own:
-        own, total, limit = incoming, None, _INCOMING
-    deadline = _CallDeadline(own)
+) -> _CallDeadline:
+    """The deadline that counts."""
+    at = inf if total is None else now + total
+    is_incoming = False
+    if outer is not None and outer <= at:
+        at, total = outer, None
+    if incoming is not None and incoming < at:
+        at, total, is_incoming = incoming, None, True
+    deadline = _CallDeadline(at)
     deadline.outer = outer
     deadline.is_over = False
-    deadline.limit = limit
-    return deadline, total
+    deadline.total = total
+    deadline.is_incoming = is_incoming
+    return deadline
 
 
-def _told(limit: str, progress: _Progress) -> str:
-    last = f"; the last event was: {progress.last}" if progress.last else ""
-    return f"The call outlasted {limit}{last}"
+def tell_attempts(request: Request, attempts: tuple[object, ...]) -> None:
+    """Say what was tried in a call that an event loop is ending, for the error that the caller will get.
+
+    Args:
+        request: The call's.
+        attempts: The tries, the one that is cut short included.
+    """
+    if isinstance(request.deadline, _CallDeadline):
+        request.deadline.attempts = attempts
+
+
+def _with_attempts(error: TotalTimeout, deadline: _CallDeadline) -> TotalTimeout:
+    attempts = getattr(deadline, "attempts", ())
+    if len(attempts) > 1:
+        vars(error)["attempts"] = attempts
+    for attempt in attempts[:-1]:
+        error.add_note(str(attempt))
+    return error
+
+
+def _overdue(request: Request, deadline: _CallDeadline, now: float) -> TotalTimeout:
+    if request.observers:
+        request.note("deadline.passed", late=now - deadline)
+    whose = _INCOMING if deadline.is_incoming else "the call's deadline"
+    return TotalTimeout(
+        f"{whose.capitalize()} had passed before the request could be sent", request=request
+    )
+
+
+def _told(deadline: _CallDeadline, progress: _Progress) -> str:
+    last = f"; the last event was: {progress}" if progress.event else ""
+    return f"The call outlasted {deadline}{last}"
 
 
 def _check(name: str, seconds: object) -> None:

@@ -18,6 +18,7 @@ from scallion.pipeline.redaction import SECRET_NAMES, redact_url, redact_value, 
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 
+from .remade import remade
 from .retry_state import attempt_of
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ class _Tracing(Layer):
             if tracer is not None:
                 return self._observe(tracer, request, call_next)
             if per_attempt and _context()():
-                _pass_on(request)
+                # The caller's trace, if there is one, and its baggage, which needs none.
+                _inject()(request.headers)
             return send(request)
 
         return through
@@ -152,13 +154,17 @@ class _Tracing(Layer):
         kinds = _trace().SpanKind
         if not self._per_attempt:
             return tracer.start_span(name, kind=kinds.INTERNAL, attributes=attributes)
+        from .hedging_race import hedge_of
+
         if resent := _resent(request):
             attributes["http.request.resend_count"] = resent
+        if hedge := hedge_of(request):
+            attributes["scallion.hedge"] = hedge
         return tracer.start_span(name, kind=kinds.CLIENT, attributes=attributes)
 
     async def _observe(self, tracer: Tracer, request: Request, call_next: Next) -> Response:
         """Send `request` while a span is the current one; end it with the headers."""
-        from opentelemetry import context, propagate
+        from opentelemetry import context
 
         span = self._start(tracer, request)
         events = _Events(span, self.secrets)
@@ -169,7 +175,7 @@ class _Tracing(Layer):
                 # What happens within an attempt does not show on the call's span as well.
                 others = (other for other in observers if not isinstance(other, _Events))
                 request.observers = (*others, events)
-                propagate.inject(request.headers)
+                _inject()(request.headers)
             else:
                 request.observers = (*observers, events)
             response = await call_next(request)
@@ -184,6 +190,10 @@ class _Tracing(Layer):
             request.observers = observers
             context.detach(token)
             span.end()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The tracer that was found stays in this process.
+        return remade(self)
 
     def __repr__(self) -> str:
         parts = []
@@ -224,11 +234,11 @@ class AttemptTracing(_Tracing):
 
     The trace's context is injected into the request's headers by OpenTelemetry's global propagator,
     that of the attempt's span, or without a tracer provider the context that the program was
-    called in. The span ends when the response's headers have arrived: a body that is never
-    read cannot keep it open.
+    called in: `traceparent`, `tracestate`, and `baggage`, which needs no span. The span ends when
+    the response's headers have arrived: a body that is never read cannot keep it open.
 
     An attempt after a retry or a redirect has `http.request.resend_count`, counted over the call where
-    `Tracing` is installed, and since the last redirect where it is not. Statuses from 400 on, and
+    `Tracing` is installed, and since the last redirect where it is not. A hedge has `scallion.hedge`, its number from 1. Statuses from 400 on, and
     errors, set the span's status and `error.type`: the status, or the name of the error's class. A
     cancellation does neither.
 
@@ -270,13 +280,12 @@ def _provider_is_named() -> bool:
     return "OTEL_PYTHON_TRACER_PROVIDER" in os.environ
 
 
-def _pass_on(request: Request) -> None:
-    """Inject the context that the program was called in, if there is one."""
-    current = _trace().get_current_span()
-    if current is not _trace().INVALID_SPAN and current.get_span_context().is_valid:
-        from opentelemetry import propagate
+@cache
+def _inject() -> Callable[[Any], None]:
+    """What puts the current context into headers, as the global propagator does it."""
+    from opentelemetry.propagate import inject
 
-        propagate.inject(request.headers)
+    return inject
 
 
 def _resent(request: Request) -> int:

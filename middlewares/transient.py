@@ -139,10 +139,11 @@ def is_unsent(outcome: object, request: Request) -> bool:
 
 def is_certificate_failure(error: BaseException) -> bool:
     """Whether the server's certificate was refused, which no repetition changes."""
-    ssl = sys.modules.get("ssl")
+    # Not there either while another thread is in the midst of importing the module.
+    refused = getattr(sys.modules.get("ssl"), "SSLCertVerificationError", None)
     cause: BaseException | None = error
-    while ssl is not None and cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
+    while refused is not None and cause is not None:
+        if isinstance(cause, refused):
             return True
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return False

@@ -45,19 +45,22 @@ class Headers(MutableMapping[str, str]):
 
     # `_list` is the truth. `_index` maps lower-case names, in the order of their first fields, to joined
     # values; it is None until the first lookup, and from then on kept in step with the list.
+    # Requests of one client share theirs (`_shared`) until they change it.
     # What a parser gives as a block has no list until it is asked for (`_made` is None); `_folded` is the block in lower
     # case, and answers in the list's stead whether there is a field, as long as there is no index.
-    __slots__ = ("__weakref__", "_block", "_encoding", "_folded", "_index", "_made")
+    __slots__ = ("__weakref__", "_block", "_encoding", "_folded", "_index", "_made", "_shared")
 
     _made: list[tuple[bytes, bytes]] | None
     _index: dict[bytes, bytes] | None
     _encoding: str | None
     _block: bytes
     _folded: bytes | None
+    _shared: bool
 
     def __init__(self, headers: HeaderTypes | None = None, encoding: str | None = None) -> None:
         self._made = [] if headers is None else _pairs(headers, encoding or "ascii")
         self._index = self._folded = None
+        self._shared = False
         self._encoding = encoding
 
     # For the inside of the house: bytes in, bytes out, nothing decoded.
@@ -71,6 +74,19 @@ class Headers(MutableMapping[str, str]):
         self = cls.__new__(cls)
         self._made = raw
         self._index = self._encoding = self._folded = None
+        self._shared = False
+        return self
+
+    @classmethod
+    def like(cls, other: Headers) -> Headers:
+        """A copy of `other`, which is not changed any more and has no encoding, that needs no looking at."""
+        self = cls.__new__(cls)
+        # No further calls here: every request of a client's is made by it.
+        made, index = other._made, other._index
+        self._made = (other._list if made is None else made)[:]
+        self._index = other._indexed() if index is None else index
+        self._shared = True
+        self._encoding = self._folded = None
         return self
 
     @classmethod
@@ -85,6 +101,7 @@ class Headers(MutableMapping[str, str]):
         self._block = block
         self._folded = folded
         self._made = self._index = self._encoding = None
+        self._shared = False
         return self
 
     @property
@@ -112,6 +129,29 @@ class Headers(MutableMapping[str, str]):
                 return b"\r\n%s: " % lower_name in self._folded
             index = self._indexed()
         return lower_name in index
+
+    @property
+    def by_name(self) -> Mapping[bytes, bytes]:
+        """The values by their names in lower case, several joined with b", "."""
+        index = self._index
+        return self._indexed() if index is None else index
+
+    def set_raw(self, name: bytes, lower_name: bytes, value: bytes) -> None:
+        """Set the only value of a name, as `headers[name] = value` does."""
+        index = self._index
+        if index is None:
+            index = self._indexed()
+        elif self._shared:
+            index = self._index = index.copy()
+            self._shared = False
+        fields = self._list
+        if lower_name not in index:
+            fields.append((name, value))
+        else:
+            first = next(at for at, field in enumerate(fields) if field[0].lower() == lower_name)
+            later = [field for field in fields[first + 1 :] if field[0].lower() != lower_name]
+            fields[first:] = [(name, value), *later]
+        index[lower_name] = value
 
     def _indexed(self) -> dict[bytes, bytes]:
         index = self._index
@@ -278,17 +318,7 @@ class Headers(MutableMapping[str, str]):
     def __setitem__(self, key: str, value: str) -> None:
         """Set the only value of `key`, in the place of its first field, or at the end."""
         name = self._encoded("name", key)
-        octets = self._encoded("value", value)
-        lower = name.lower()
-        index = self._indexed()
-        if lower not in index:
-            self._list.append((name, octets))
-        else:
-            fields = self._list
-            first = next(at for at, field in enumerate(fields) if field[0].lower() == lower)
-            later = [field for field in fields[first + 1 :] if field[0].lower() != lower]
-            fields[first:] = [(name, octets), *later]
-        index[lower] = octets
+        self.set_raw(name, name.lower(), self._encoded("value", value))
 
     def _encoded(self, what: str, text: str | bytes) -> bytes:
         # Without a chosen encoding, the first text beyond ASCII makes it UTF-8.
@@ -302,7 +332,8 @@ class Headers(MutableMapping[str, str]):
         if lower not in index:
             raise KeyError(key)
         self._made = [field for field in self._list if field[0].lower() != lower]
-        del index[lower]
+        self._index = {name: value for name, value in index.items() if name != lower}
+        self._shared = False
 
     def update(self, headers: HeaderTypes | None = None) -> None:  # type: ignore[override]
         """Put the fields of `headers` at the end, in place of all fields of the same names."""
@@ -314,13 +345,17 @@ class Headers(MutableMapping[str, str]):
             mine = {name: value for name, value in mine.items() if name not in theirs}
         self._made = kept + new._list
         self._index = mine | theirs
+        self._shared = False
 
     def copy(self) -> Headers:
         """Headers that are equal, and independent of these."""
-        copied = Headers.from_raw(self._list[:])
+        made = self._made
+        copied = Headers.from_raw((self._list if made is None else made)[:])
         copied._encoding = self._encoding
         if self._index is not None:
-            copied._index = self._index.copy()
+            # Whoever is changed first makes one of his own.
+            copied._index = self._index
+            copied._shared = self._shared = True
         return copied
 
     def __or__(self, other: HeaderTypes) -> Headers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, TypeAlias, TypeVar
@@ -17,11 +18,11 @@ L = TypeVar("L")
 _CALLABLES = (BuiltinFunctionType, FunctionType, MethodType, partial)
 
 
+@dataclass(frozen=True, repr=False, eq=False)
 class Slot:
     """A named place for a user's own layers; it sends nothing through itself."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    name: str
 
     def __repr__(self) -> str:
         return f"<slot: {self.name}>"

@@ -17,6 +17,7 @@ __all__ = [
     "JWT",
     "SECRET_NAMES",
     "redact_jwts",
+    "redact_login",
     "redact_parameters",
     "redact_query",
     "redact_url",
@@ -27,6 +28,10 @@ __all__ = [
 REDACTED = "REDACTED"
 
 _USERINFO = re.compile(r"\A((?:[A-Za-z][A-Za-z0-9+.\-]*:)?//)[^/?#]*@")
+# A scheme, and an authority without a login, which ends where one has to.
+_WITHOUT_LOGIN = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.\-]*://(\[[^\]\s]*\]|[^/?#:@\[\]\s]*)(:\d*)?(?=[/?#]|\Z)"
+)
 # What may stand before a parameter. A fragment carries some too, as in OAuth's implicit flow.
 _SEPARATOR = re.compile(r"([?&#])")
 _PUNCTUATION = str.maketrans("", "", "-_.")
@@ -100,6 +105,20 @@ def redact_url(url: URL | str, secrets: Container[str] = SECRET_NAMES) -> str:
     if "@" in text:
         text = _USERINFO.sub(rf"\1{REDACTED}:{REDACTED}@", text, count=1)
     return redact_query(text, secrets)
+
+
+def redact_login(text: str) -> str:
+    """`text`, which was meant for a URL and need not be one, fit for an error's message.
+
+    As `redact_url`, where a login stands in its place. Otherwise all before the last `@` becomes `REDACTED:REDACTED`,
+    but for a scheme: a password may hold a slash, or the scheme's slashes may be missing.
+    """
+    # Cases: nothing that could be a login; one in its place, or none; a mistake.
+    if "@" not in text or _WITHOUT_LOGIN.match(_USERINFO.sub(r"\1", text, count=1)):
+        return redact_url(text)
+    scheme, there, _ = text.partition("://")
+    known = f"{scheme}://" if there and scheme.replace("+", "").isalnum() else ""
+    return f"{known}{REDACTED}:{REDACTED}@{redact_query(text.rpartition('@')[2])}"
 
 
 def redact_query(text: str, secrets: Container[str] = SECRET_NAMES) -> str:

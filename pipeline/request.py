@@ -37,8 +37,11 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # Methods whose requests say `Content-Length: 0` if they have no body (RFC 9110 section 8.6).
 _EXPECT_A_BODY = frozenset({"PATCH", "POST", "PUT"})
 
+# How the keys of what layers note in the extensions begin; a copy that they have made may still bear them.
+_NOTES = "_scallion."
+
 # What stays behind when a request is pickled: it belongs to the process that made it.
-_NOT_PICKLED = frozenset({"deadline", "extensions", "observers", "stream"})
+_NOT_PICKLED = frozenset({"_memory", "deadline", "extensions", "observers", "stream"})
 
 
 class Request:
@@ -76,6 +79,8 @@ class Request:
 
     # Unset until the body has been read.
     _content: bytes
+    # None until a layer has something to remember.
+    _memory: dict[str, Any] | None = None
 
     def __init__(
         self,
@@ -145,6 +150,31 @@ class Request:
             raise RequestNotRead from None
 
     @property
+    def memory(self) -> dict[str, Any]:
+        """What layers remember of this request over all its attempts and copies, each under a key of its own.
+
+        A redirect's next request, one that a login adds, and one that is sent anew begin with none.
+        """
+        memory = self._memory
+        if memory is None:
+            memory = self._memory = {}
+        return memory
+
+    @memory.setter
+    def memory(self, memory: dict[str, Any]) -> None:
+        self._memory = memory
+
+    def renew(self) -> None:
+        """Begin another call: what layers remember of an earlier one, and have noted in the extensions, is gone."""
+        self._memory = None
+        noted = [key for key in self.extensions if str(key).startswith(_NOTES)]
+        if noted:
+            # A dict of its own: requests may share theirs.
+            self.extensions = {
+                key: value for key, value in self.extensions.items() if key not in noted
+            }
+
+    @property
     def replayable(self) -> bool:
         """Whether the body can be sent again."""
         return bool(getattr(self.stream, "replayable", False))
@@ -184,12 +214,19 @@ class Request:
         return self._content
 
     def note(self, event: str, **fields: Any) -> None:
-        """Tell the observers what happened to this request."""
+        """Tell the observers what happened to this request.
+
+        One that raises an error harms neither the call nor what the layer that tells it is in the midst of: there is a
+        `RuntimeWarning`.
+        """
         for observer in self.observers:
-            observer(event, fields)
+            try:
+                observer(event, fields)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the call goes on
+                _warn_of(observer, event, error)
 
     def inherit(self, other: Request) -> None:
-        """Continue the call that `other` belongs to: its deadline, its observers, its very extensions."""
+        """Continue the call that `other` belongs to: its deadline, its observers, its very extensions; no memory."""
         if not other.credentials_allowed:
             self.credentials_allowed = False
         self.deadline = other.deadline
@@ -248,3 +285,12 @@ def _checked(method: str | bytes) -> str:
             f"Invalid method {method!r}: expected a token such as 'GET' (RFC 9110 section 9.1)"
         )
     return method.upper()
+
+
+def _warn_of(observer: Observer, event: str, error: Exception) -> None:
+    import warnings
+
+    name = getattr(observer, "__qualname__", type(observer).__qualname__)
+    warnings.warn(
+        f"The observer {name} failed at {event!r}: {error!r}", RuntimeWarning, stacklevel=3
+    )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .runtime_alarm import Alarm
 
-__all__ = ["AsyncRuntime", "BlockingRuntime", "Event", "Runtime", "loop_ended", "run"]
+__all__ = ["AsyncRuntime", "BlockingRuntime", "Ending", "Event", "Runtime", "loop_ended", "run"]
 
 T = TypeVar("T")
 
@@ -72,8 +72,18 @@ class Runtime(Protocol):
             TimeoutError: the deadline passed first; `work` was cancelled and has ended.
         """
 
-    async def offload(self, work: Callable[[], T]) -> T:
-        """Do what takes the processor for long without holding up other tasks: in a thread, if there is a loop."""
+    async def offload(self, work: Callable[[], T], deadline: float | None = None) -> T:
+        """Do what blocks without holding up other tasks: in a thread, if there is a loop.
+
+        A caller who is cancelled leaves at once. The thread goes on to its end, and what it returns or raises
+        is dropped: what must not get lost `work` has to keep by itself.
+
+        Args:
+            deadline: On `clock`; then it is left likewise, a `Client`'s too, for which it is done in another thread.
+
+        Raises:
+            TimeoutError: the deadline passed first.
+        """
 
 
 class _BlockingEvent:
@@ -127,8 +137,12 @@ class BlockingRuntime:
     async def bounded(self, work: Awaitable[T], deadline: float) -> T:  # noqa: ARG002
         return await work
 
-    async def offload(self, work: Callable[[], T]) -> T:
-        return work()
+    async def offload(self, work: Callable[[], T], deadline: float | None = None) -> T:
+        if deadline is None:
+            return work()
+        from .runtime_threads import done_in_thread
+
+        return done_in_thread(work, deadline - time.monotonic())
 
 
 class _AsyncioEvent:
@@ -177,23 +191,27 @@ class _Waiting:
             self.future.set_result(None)
 
 
-class _Ending:
-    """Cancels a task when its time is up."""
+class Ending:
+    """Cancels a task when its time is up.
 
-    __slots__ = ("_cancelling", "_rung", "_task")
+    Attributes:
+        rung: Whether it has, and the cancellation still counts.
+    """
 
-    def __init__(self, task: Task[Any]) -> None:
-        self._task = task
+    __slots__ = ("_cancelling", "_task", "rung")
+
+    def __init__(self, task: Any) -> None:
+        self._task: Task[Any] = task
         self._cancelling = task.cancelling()
-        self._rung = False
+        self.rung = False
 
     def ring(self) -> None:
-        self._rung = True
+        self.rung = True
         self._task.cancel()
 
     def over(self) -> bool:
         """Take the cancellation back, if there was one: whether nobody else has cancelled the task meanwhile."""
-        rung, self._rung = self._rung, False
+        rung, self.rung = self.rung, False
         return rung and self._task.uncancel() <= self._cancelling
 
 
@@ -229,7 +247,15 @@ class AsyncRuntime:
 
     @property
     def key(self) -> Hashable:
-        return _asyncio_loop() or sys.modules["trio"].lowlevel.current_trio_token()
+        alarm = self._alarm
+        if alarm is not None and alarm.task() is not None:
+            return alarm.loop
+        loop = _asyncio_loop()
+        if loop is None:
+            token: Hashable = sys.modules["trio"].lowlevel.current_trio_token()
+            return token
+        # The next one who asks need not look for it.
+        return self._alarm_in(loop).loop
 
     async def sleep(self, seconds: float) -> None:
         import anyio
@@ -245,15 +271,46 @@ class AsyncRuntime:
         return _AnyioEvent() if loop is None else _AsyncioEvent(self._alarm_in(loop))
 
     async def bounded(self, work: Awaitable[T], deadline: float) -> T:
-        left = max(0.0, deadline - self.clock())
-        loop = _asyncio_loop()
-        if loop is not None:
-            return await _ended(work, self._alarm_in(loop), left)
-        # Half the price of anyio's scope.
-        trio = sys.modules["trio"]
-        with trio.CancelScope(deadline=trio.current_time() + left):
+        # All in one coroutine: another would be resumed whenever `work` is.
+        left = deadline - self.clock()
+        if _in_trio():
+            # Half the price of anyio's scope.
+            trio = sys.modules["trio"]
+            with trio.CancelScope(deadline=trio.current_time() + left):
+                return await work
+            raise TimeoutError
+        # As `asyncio.timeout` does it, at a fifth of its price.
+        alarm = self._alarm
+        task = None if alarm is None else alarm.task()
+        if alarm is None or task is None:
+            alarm = self._alarm_in(_running_loop())
+            task = alarm.task()
+        ending = Ending(task)
+        alarm.set(ending, left)
+        try:
             return await work
-        raise TimeoutError
+        except sys.modules["asyncio"].CancelledError as cancelled:
+            if ending.over():
+                raise TimeoutError from cancelled
+            raise
+        finally:
+            alarm.waiting.pop(ending, None)
+            if ending.rung:
+                ending.over()
+
+    def alarm(self) -> tuple[Alarm, Task[Any]] | None:
+        """The alarm of the asyncio loop that runs the caller, and his task; None under trio."""
+        alarm = self._alarm
+        task = None if alarm is None else alarm.task()
+        if alarm is not None and task is not None:
+            return alarm, task
+        loop = _asyncio_loop()
+        if loop is None:
+            return None
+        alarm = self._alarm_in(loop)
+        task = alarm.task()
+        assert task is not None
+        return alarm, task
 
     def _alarm_in(self, loop: AbstractEventLoop) -> Alarm:
         """An alarm of that loop: the last one, as hardly any runtime sees two loops."""
@@ -264,30 +321,11 @@ class AsyncRuntime:
             alarm = self._alarm = Alarm(loop)
         return alarm
 
-    async def offload(self, work: Callable[[], T]) -> T:
+    async def offload(self, work: Callable[[], T], deadline: float | None = None) -> T:
         from anyio.to_thread import run_sync
 
-        return await run_sync(work)
-
-
-async def _ended(work: Awaitable[T], alarm: Alarm, left: float) -> T:
-    """`AsyncRuntime.bounded` on asyncio, as `asyncio.timeout` does it, at a fifth of its price.
-
-    Raises:
-        TimeoutError: as `bounded`.
-    """
-    asyncio = sys.modules["asyncio"]
-    ending = _Ending(asyncio.current_task(alarm.loop))
-    alarm.set(ending, left)
-    try:
-        return await work
-    except asyncio.CancelledError as cancelled:
-        if ending.over():
-            raise TimeoutError from cancelled
-        raise
-    finally:
-        alarm.waiting.pop(ending, None)
-        ending.over()
+        working = run_sync(work, abandon_on_cancel=True)
+        return await (working if deadline is None else self.bounded(working, deadline))
 
 
 def loop_ended(key: Hashable) -> bool:
@@ -305,10 +343,20 @@ def loop_ended(key: Hashable) -> bool:
 
 def _asyncio_loop() -> AbstractEventLoop | None:
     """The asyncio loop that runs the caller; None under trio."""
+    return None if _in_trio() else _running_loop()
+
+
+def _in_trio() -> bool:
     # What has not been imported runs nothing; and an import statement would cost more than all the rest.
     trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_task():
-        return None
+    try:
+        return trio is not None and trio.lowlevel.in_trio_task()
+    except AttributeError:
+        # Another thread is in the midst of importing it.
+        return False
+
+
+def _running_loop() -> AbstractEventLoop:
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         raise RuntimeError("no running event loop")

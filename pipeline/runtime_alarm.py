@@ -6,11 +6,13 @@ deadline that was heard of; when it fires, most of those it knew are over, and i
 
 from __future__ import annotations
 
+from asyncio import current_task
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, TimerHandle
+    from asyncio import AbstractEventLoop, Task, TimerHandle
 
 __all__ = ["Alarm", "Sleeper"]
 
@@ -28,21 +30,28 @@ class Sleeper(Protocol):
 
 
 class Alarm:
-    """The deadlines of one loop.
+    """The deadlines of one loop, in whose thread it is made.
 
     Attributes:
         loop: Whose they are.
         waiting: Who waits, and until when on the loop's clock. Who is done waiting takes himself out.
     """
 
-    __slots__ = ("_looks_at", "_timer", "loop", "waiting")
+    __slots__ = ("_looks_at", "_thread", "_timer", "loop", "waiting")
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self.loop = loop
         self.waiting: dict[Sleeper, float] = {}
+        self._thread = get_ident()
         self._timer: TimerHandle | None = None
         # When it fires; inf if there is none.
         self._looks_at = inf
+
+    def task(self) -> Task[Any] | None:
+        """The loop's task that asks this; None where another loop may run."""
+        # A loop's current task says nothing in other threads. To ask for the running loop takes longer, and before
+        # Python 3.12 a system call.
+        return current_task(self.loop) if get_ident() == self._thread else None
 
     def set(self, sleeper: Sleeper, seconds: float) -> None:
         """Ring for `sleeper` in so many seconds, unless he is done by then."""

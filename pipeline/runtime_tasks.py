@@ -6,14 +6,16 @@ There is nothing of the kind for blocking clients. Whoever starts a task keeps i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from .runtime import _asyncio_loop
+from .runtime import Ending, _asyncio_loop, _running_loop
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from contextvars import Context
 
-__all__ = ["Task", "start"]
+__all__ = ["Beside", "Task", "start"]
 
 Work: TypeAlias = Callable[[], Awaitable[object]]
 
@@ -51,10 +53,16 @@ def start(work: Work, ended: Callable[[], object] = lambda: None) -> Task:
 
 
 class _AsyncioTask:
-    def __init__(self, loop: AbstractEventLoop, work: Work, ended: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        work: Work,
+        ended: Callable[[], object],
+        context: Context | None = None,
+    ) -> None:
         self.error: BaseException | None = None
         self._loop = loop
-        self._task = loop.create_task(self._run(work))
+        self._task = loop.create_task(self._run(work), context=context)
         # Not the end of `_run`: a task that is cancelled before its first step never enters it.
         self._task.add_done_callback(lambda _: ended())
 
@@ -96,10 +104,106 @@ class _AsyncioTask:
             raise cancelled
 
 
+class Beside(Ending):
+    """What begins beside the caller's own work when that has taken a while, and may end it. In asyncio alone.
+
+    Until then it costs nothing but an entry at the alarm:
+
+        alarm, own_task = runtime.alarm()
+        beside = Beside(own_task)
+        alarm.set(beside, seconds)
+        try:
+            result = await own_work()
+        except BaseException as error:
+            ...  # as below, with the error
+        finally:
+            alarm.waiting.pop(beside, None)
+        if beside.task is not None:
+            ended = beside.has_ended(None)  # always, so that the cancellation is taken back
+            await beside.wait()
+
+    Args:
+        task: The caller's.
+
+    Attributes:
+        task: What has begun; None as long as nothing has.
+    """
+
+    __slots__ = ("_context", "task")
+
+    def __init__(self, task: Any) -> None:
+        # No further call: there is one of these for each request.
+        self._task = task
+        self._cancelling = task.cancelling()
+        self.rung = False
+        self.task: _AsyncioTask | None = None
+        self._context = copy_context()
+
+    async def work(self) -> None:
+        """What is to be done."""
+        raise NotImplementedError
+
+    def ring(self) -> None:
+        # The alarm's context is anybody's.
+        self.task = _AsyncioTask(_running_loop(), self.work, _nothing, self._context)
+
+    def end(self) -> None:
+        """End the caller's own work, by a cancellation that `has_ended` takes back.
+
+        Nothing is done to work that somebody else is ending already.
+        """
+        if not self.rung and self._task.cancelling() <= self._cancelling:
+            super().ring()
+
+    def has_ended(self, error: BaseException | None) -> bool:
+        """Whether `end` brought about how the caller's own work ended, by `error` or without one.
+
+        It did not if the task was cancelled by somebody else too: that cancellation is the caller's to raise.
+        """
+        from asyncio import CancelledError
+
+        # First of all: the cancellation is to be taken back whatever came of it.
+        return self.over() and (error is None or isinstance(error, (CancelledError, Exception)))
+
+    def call_soon(self, call: Callable[[], object]) -> None:
+        """Call it in the loop's next turn, as those are called that wait for the end of a task."""
+        _running_loop().call_soon(call)
+
+    async def wait(self) -> None:
+        """Wait until `task` has ended. If the caller is cancelled meanwhile so is `task`, and it has ended when that is raised.
+
+        Raises:
+            BaseException: what the task raised.
+        """
+        from asyncio import wait
+
+        assert self.task is not None
+        try:
+            await wait([self.task._task])
+        except BaseException:
+            await self.abandon()
+            raise
+        error, self.task.error = self.task.error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            # No circle of the error, its traceback and this frame.
+            error = None
+
+    async def abandon(self) -> None:
+        """Cancel `task`, and wait until it has ended."""
+        assert self.task is not None
+        self.task.cancel()
+        await self.task.join()
+
+
+def _nothing() -> None:
+    pass
+
+
 class _TrioTask:
     def __init__(self, work: Work, ended: Callable[[], object]) -> None:
-        from contextvars import copy_context
-
         import trio
 
         self.error: BaseException | None = None

@@ -1,4 +1,4 @@
-"""Threads that do one piece of work after the other, for what blocking clients do at the same time.
+"""Threads that do one piece of work after the other, for what blocking clients do at the same time, or may leave.
 
 They are daemons: one that hangs keeps no program alive. One that has had nothing to do for a while ends.
 """
@@ -10,9 +10,11 @@ import threading
 from collections.abc import Callable
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
-__all__ = ["MOST_THREADS", "start_in_thread"]
+__all__ = ["MOST_THREADS", "done_in_thread", "start_in_thread"]
+
+T = TypeVar("T")
 
 MOST_THREADS = 64
 """How many there are at most, in the process."""
@@ -97,3 +99,32 @@ def start_in_thread(job: Job) -> bool:
     """
     context = copy_context()
     return _crew.start(lambda: context.run(job))
+
+
+def done_in_thread(work: Callable[[], T], seconds: float) -> T:
+    """What `work` returns or raises, done in another thread; in this one if too many are busy.
+
+    Raises:
+        TimeoutError: it took longer. It goes on, and what comes of it is dropped.
+    """
+    outcomes: SimpleQueue[tuple[T] | BaseException] = SimpleQueue()
+
+    def job() -> None:
+        try:
+            outcomes.put((work(),))
+        except BaseException as error:  # noqa: BLE001  # it is raised below
+            outcomes.put(error)
+
+    if not start_in_thread(job):
+        return work()
+    try:
+        outcome = outcomes.get(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX)))
+    except Empty:
+        raise TimeoutError from None
+    if isinstance(outcome, BaseException):
+        try:
+            raise outcome
+        finally:
+            # No circle of an error and the frame that it is in.
+            del outcome, outcomes
+    return outcome[0]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .types import QueryParamTypes
     from .uri_reference import URIReference
 
-__all__ = ["URL", "RawURL", "merge_base", "with_trailing_slash"]
+__all__ = ["URL", "RawURL", "at_origin", "merge_base", "with_trailing_slash"]
 
 # Longer texts are rare, seldom repeated, and would make the caches' size in bytes a matter of luck.
 _MAX_CACHED_LENGTH = 2_048
@@ -375,6 +375,24 @@ def _parse(cls: type[_U], text: str) -> _U:
 @lru_cache(maxsize=1_024)
 def _cached(text: str) -> URL:
     return _parse(URL, text)
+
+
+def at_origin(url: URL, place: URL) -> URL:
+    """The URL with the scheme, the host and the port of `place`, which are known to be good: nothing is parsed."""
+    # One by one: this is done for each request to a service.
+    moved = object.__new__(URL)
+    moved._scheme = place._scheme
+    moved._userinfo = url._userinfo
+    moved._host = place._host
+    moved._port = place._port
+    moved._path = url._path
+    moved._query = url._query
+    moved._fragment = url._fragment
+    moved._text = moved._params = None
+    moved._origin = place.origin_key
+    moved._netloc = place._netloc
+    moved._raw_path = url._raw_path
+    return moved
 
 
 def with_trailing_slash(url: URL) -> URL:

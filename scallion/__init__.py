@@ -229,7 +229,9 @@ def _publish() -> None:
         del _HOMES[home]
         for value in found:
             if getattr(value, "__module__", "").startswith("scallion."):
-                value.__module__ = "scallion"
+                # Slots are frozen.
+                assign = setattr if isinstance(value, type) else object.__setattr__
+                assign(value, "__module__", "scallion")
 
 
 def __getattr__(name: str) -> Any:

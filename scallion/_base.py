@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from scallion.transports.resolving import ResolverTypes
 
     from ._explain import Explanation
+    from ._service_layers import Service
     from ._service_settings import ServiceSettings
 
 __all__ = ["BaseClient", "ClientState"]
@@ -91,8 +92,8 @@ class _Shown(Generic[T]):
 class BaseClient(RequestDefaults):
     """See `Client` and `AsyncClient`. Settings may be changed between calls, but for the pipeline."""
 
-    # The name and the settings of the service that it was made for.
-    _service: tuple[str, ServiceSettings] | None = None
+    # The service that it was made for.
+    _service: Service | None = None
 
     def __init__(
         self,
@@ -199,11 +200,12 @@ class BaseClient(RequestDefaults):
             TypeError: a setting is of the wrong kind, or an argument is none.
             ValueError: there is no such setting, or it is out of its range.
         """
-        from ._service_layers import arguments_of
+        from ._service_layers import Service, arguments_of
 
         chosen, arguments = arguments_of(name, base_url, settings, overrides)
         client = cls(**arguments)
-        client._service = (name, chosen)
+        own = arguments.get("transport") is None and arguments.get("app") is None
+        client._service = Service(name, chosen, arguments["pipeline"], own)
         return client
 
     # What the two colours add
@@ -342,6 +344,9 @@ class BaseClient(RequestDefaults):
                 )
             self._state = ClientState.OPENED
         try:
+            if request._memory is not None or len(request.extensions) > 1:
+                # It has been sent before, perhaps.
+                request.renew()
             extensions = request.extensions
         except AttributeError:
             raise TypeError(

@@ -6,20 +6,30 @@ from collections.abc import Collection, Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from scallion.middlewares.auth import Authentication
+from scallion.pipeline.auth import Auth
 from scallion.pipeline.onion import name_of
 from scallion.pipeline.pipeline import Slot
 from scallion.pipeline.redaction import SECRET_NAMES, redact_url, secret_names
 from scallion.pipeline.settings import DEFAULT_LIMITS, DEFAULT_TIMEOUT, Limits
+from scallion.pipeline.urls import URL, with_trailing_slash
+
+from ._service_layers import LIMITS, timeout_of
+from ._settings_reading import shown
+from ._settings_sections import SECTIONS
 
 if TYPE_CHECKING:
     from ._base import BaseClient
-    from ._service_settings import ServiceSettings
+    from ._service_layers import Service
+    from ._service_settings import Setting
 
 __all__ = ["Explanation", "explain"]
 
 _TIMEOUTS = {"Deadlines": "timeouts.total", "AttemptTimeouts": "timeouts.attempt"}
 # Who shares the retry budget.
 _BUDGETED = frozenset({"Hedging", "Retries"})
+# What a transport was told, and what it does otherwise.
+_NETWORK = {"verify": True, "cert": None, "http1": True, "http2": False}
 
 
 class Explanation(str):
@@ -34,65 +44,94 @@ class Explanation(str):
 def explain(client: BaseClient) -> Explanation:
     """What each layer of a client does, outermost first, and then what its transport is told."""
     service = client._service
-    lines = [_title(client, None if service is None else service[0])]
-    lines += [f"  {line}" for line in _client(client, service)]
+    lines = [_title(client)]
+    lines += [f"  {line}" for line in _client(client)]
     told: set[str] = set()
     for layer in client.pipeline.layers:
         if isinstance(layer, Slot):
             lines.append(f"-- {layer.name} --")
             continue
         lines.append(_name(layer))
-        lines += [f"  {line}" for line in _layer(layer, service, told)]
+        # Layers that were added later have nothing of the service's settings, whatever their class.
+        if service is not None and any(layer is made for made in service.pipeline.layers):
+            lines += [f"  {line}" for line in _made(layer, client, service, told)]
+        else:
+            lines += [f"  {line}" for line in _fields(layer, client)]
     lines.append(f"transport: {_name(client._transport)}")
-    lines += [f"  {line}" for line in _transport(client, service)]
-    lines += [
-        f"transport for {pattern.pattern}: {_name(t)}" for pattern, t in client._mounts.items()
-    ]
+    timeouts = _timeouts(client) if service is None else _service_timeouts(client, service)
+    lines += [f"  {line}" for line in (*timeouts, *_transport(client))]
+    for pattern, transport in client._mounts.items():
+        lines.append(f"transport for {pattern.pattern}: {_name(transport)}{_proxy(transport)}")
     if service is not None:
-        lines += _rest(service[1], told)
+        lines += _rest(service, told)
     return Explanation("\n".join(lines))
 
 
-Service = tuple[str, "ServiceSettings"]
+def _title(client: BaseClient) -> str:
+    kind, service = type(client).__name__, client._service
+    return f"{kind}{'' if service is None else f' for {service.name}'}, outermost first"
 
 
-def _title(client: BaseClient, name: str | None) -> str:
-    kind = type(client).__name__
-    return f"{kind}, outermost first" if name is None else f"{kind} for {name}, outermost first"
-
-
-def _client(client: BaseClient, service: Service | None) -> Iterator[str]:
-    url = redact_url(client.base_url)
+def _client(client: BaseClient) -> Iterator[str]:
+    url, service = client.base_url, client._service
     if service is None:
-        yield from [_line("base_url", url, "argument")] if url else []
+        yield from [_line("base_url", redact_url(url), "argument")] if str(url) else []
     else:
-        yield _line("base_url", url, service[1].origins.get("base_url", "default"))
+        is_same = url == with_trailing_slash(URL(service.settings.base_url or ""))
+        origin = service.settings.origin_of("base_url") if is_same else "client.base_url"
+        yield _line("base_url", redact_url(url), origin)
     if client.auth is not None:
         yield _line("auth", type(client.auth).__name__, "argument")
+    if service is not None and client._redirects is not None:
+        for name, usual in zip(
+            ("follow_redirects", "max_redirects"), client._redirects, strict=True
+        ):
+            if (value := getattr(client, name)) != usual:
+                yield _line(name, value, f"client.{name}")
 
 
-def _layer(layer: Any, service: Service | None, told: set[str]) -> Iterator[str]:
-    """The settings of one layer."""
-    paths = () if service is None else _paths_of(layer)
-    if service is not None and paths:
-        for path in paths:
-            key, _, name = path.partition(".")
-            for setting in service[1].section(key):
-                if setting.path not in told and (not name or setting.path == path):
-                    told.add(setting.path)
-                    yield str(setting)
+def _made(layer: Any, client: BaseClient, service: Service, told: set[str]) -> Iterator[str]:
+    """The settings that a layer was made of."""
+    paths = _paths_of(layer)
+    if not paths:
+        yield from _fields(layer, client)
+    for path in paths:
+        key, _, name = path.partition(".")
+        for setting in service.settings.section(key):
+            if setting.path not in told and (not name or setting.path == path):
+                told.add(setting.path)
+                yield str(setting if path != _TIMEOUTS["Deadlines"] else _total(setting, client))
+
+
+def _total(setting: Setting, client: BaseClient) -> Setting:
+    """The whole call's limit: what the client's own timeout says is laid over the layer's; see `Deadlines`."""
+    service, limits = client._service, client.timeout.as_dict()
+    if service is None or client.timeout == timeout_of(service.settings):
+        return setting
+    if limits.get("total") is None and any(limit is not None for limit in limits.values()):
+        return setting
+    return setting._replace(value=limits.get("total"), origin="client.timeout")
+
+
+def _fields(layer: Any, client: BaseClient) -> Iterator[str]:
+    """What a layer says of itself."""
+    if isinstance(layer, Authentication) and client.auth is None:
+        # The client's goes over it, with each call.
+        origin = "default" if layer.auth is None else "argument"
+        yield _line("auth", None if layer.auth is None else _name(layer.auth), origin)
+    if not is_dataclass(layer):
         return
-    if is_dataclass(layer):
-        usual = _usual(layer)
-        for one in fields(layer):
-            if one.repr and one.init and not one.name.startswith("_"):
-                value = getattr(layer, one.name)
-                same = getattr(usual, one.name, MISSING) == value
-                yield _line(
-                    one.name,
-                    _shown(one.name, value, ours=_is_ours(layer)),
-                    "default" if same else "argument",
-                )
+    usual = _usual(layer)
+    for one in fields(layer):
+        if not (one.repr and one.init) or one.name.startswith("_"):
+            continue
+        value = getattr(layer, one.name)
+        same = getattr(usual, one.name, MISSING) == value
+        yield _line(
+            one.name,
+            _shown(one.name, value, ours=_is_ours(layer)),
+            "default" if same else "argument",
+        )
 
 
 def _usual(layer: Any) -> Any:
@@ -106,10 +145,6 @@ def _usual(layer: Any) -> Any:
 
 def _paths_of(layer: Any) -> tuple[str, ...]:
     """Which settings of a service are this layer's: whole sections, or single ones."""
-    from ._settings_sections import SECTIONS
-
-    if not _is_ours(layer):
-        return ()
     name = type(layer).__name__
     if name in _TIMEOUTS:
         return (_TIMEOUTS[name],)
@@ -121,49 +156,73 @@ def _paths_of(layer: Any) -> tuple[str, ...]:
     return (*found, "budget") if name in _BUDGETED else tuple(found)
 
 
-def _transport(client: BaseClient, service: Service | None) -> Iterator[str]:
-    if service is not None:
-        for setting in service[1].section("timeouts"):
-            if setting.path not in ("timeouts.total", "timeouts.attempt"):
-                yield str(setting)
-        if isinstance(_limits(client._transport), Limits):
-            yield from map(str, service[1].section("connections"))
-        return
+def _service_timeouts(client: BaseClient, service: Service) -> Iterator[str]:
+    """Those of the network, as the settings say or the client since then."""
+    given = timeout_of(service.settings)
+    for setting in service.settings.section("timeouts"):
+        name = setting.path.removeprefix("timeouts.")
+        if setting.path in _TIMEOUTS.values():
+            continue
+        now = getattr(client.timeout, name)
+        same = now == getattr(given, name)
+        yield str(setting) if same else _line(setting.path, now, "client.timeout")
+
+
+def _timeouts(client: BaseClient) -> Iterator[str]:
     usual = DEFAULT_TIMEOUT.as_dict()
     for name, value in client.timeout.as_dict().items():
         yield _line(f"timeout.{name}", value, "default" if value == usual.get(name) else "argument")
     if client._redirects is not None:
-        for name in ("follow_redirects", "max_redirects"):
+        for name, usual_one in zip(
+            ("follow_redirects", "max_redirects"), client._redirects, strict=True
+        ):
             value = getattr(client, name)
-            usual_one = client._redirects[name == "max_redirects"]
             yield _line(name, value, "pipeline" if value == usual_one else "argument")
+
+
+def _transport(client: BaseClient) -> Iterator[str]:
+    service, transport = client._service, client._transport
+    given = "argument" if service is None or service.has_transport else "transport"
     yield _line("trust_env", client.trust_env, "default" if client.trust_env else "argument")
-    limits = _limits(client._transport)
-    if isinstance(limits, Limits):
+    connector = getattr(transport, "_connector", None)
+    for name, usual in _NETWORK.items():
+        value = getattr(connector, f"_{name}", usual)
+        if connector is not None and (name in ("verify", "http2") or value != usual):
+            # With a certificate stands its key's password.
+            told = "given" if name == "cert" else _shown(name, value, ours=True)
+            yield _line(name, told, "default" if value == usual else given)
+    limits = getattr(transport, "_limits", None)
+    if not isinstance(limits, Limits):
+        return
+    if service is None:
         for name in Limits.__slots__:
             value = getattr(limits, name)
             same = value == getattr(DEFAULT_LIMITS, name)
             yield _line(f"limits.{name}", value, "default" if same else "argument")
+        return
+    for setting in service.settings.section("connections"):
+        value = getattr(limits, LIMITS[setting.path.removeprefix("connections.")])
+        yield str(setting) if service.has_transport else _line(setting.path, value, "transport")
 
 
-def _limits(transport: object) -> object:
-    return getattr(transport, "_limits", None)
+def _proxy(transport: object) -> str:
+    proxy = getattr(getattr(transport, "_connector", None), "_proxy", None)
+    return "" if proxy is None else f" through {redact_url(proxy.url)}"
 
 
-def _rest(settings: ServiceSettings, told: set[str]) -> Iterator[str]:
-    from ._settings_sections import SECTIONS
-
-    off = [
-        s for key in SECTIONS for s in settings.section(key) if s.value is False and s.path == key
-    ]
-    if off := [setting for setting in off if setting.path not in told]:
+def _rest(service: Service, told: set[str]) -> Iterator[str]:
+    """What is off, or would be heeded by layers that are."""
+    left = [setting for setting in service.settings if setting.path not in told]
+    off = [str(s) for s in left if s.path in SECTIONS and s.value is False]
+    off += [str(s) for s in left if s.path == _TIMEOUTS["AttemptTimeouts"]]
+    if service.settings.budget is not None and "budget.share" not in told:
+        off.append(_line("budget", False, "retries and hedging are off"))
+    if off:
         yield "off"
-        yield from (f"  {setting}" for setting in off)
+        yield from (f"  {line}" for line in off)
 
 
 def _line(name: str, value: object, origin: str) -> str:
-    from ._settings_reading import shown
-
     return f"{name} = {shown(value)} ({origin})"
 
 
@@ -175,6 +234,8 @@ def _shown(name: str, value: Any, *, ours: bool) -> Any:
     """`value`, if it can be shown in a line and is no secret; else what kind of value it is."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
+    if isinstance(value, Auth):
+        return name_of(value)
     if next(iter(secret_names([name]))) in SECRET_NAMES:
         return "REDACTED"
     if isinstance(value, str):

@@ -69,7 +69,7 @@ class RequestDefaults(Overridable):
             and kind._merge_headers is RequestDefaults._merge_headers
             and kind._merge_cookies is RequestDefaults._merge_cookies
         )
-        self._prepared: tuple[RawHeaders, bytes, RawHeaders] = ([], b"", [])
+        self._prepared: tuple[RawHeaders, bytes, Headers] = ([], b"", Headers())
 
     @property
     def timeout(self) -> Timeout:
@@ -230,9 +230,9 @@ class RequestDefaults(Overridable):
                 return None
             # Read once: another thread may be changing them.
             source = own.raw
-            fields = [(b"Host", host), *source]
+            fields = Headers.from_raw([(b"Host", host), *source])
             self._prepared = source, host, fields
-        return Request.bodiless(method, target, Headers.from_raw(fields[:]), options)
+        return Request.bodiless(method, target, Headers.like(fields), options)
 
     def _merge_url(self, url: URLTypes) -> URL:
         return merge_base(self.base_url, url)

@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scallion.middlewares.auth import Authentication
+from scallion.middlewares.per_origin import origin_name
 from scallion.middlewares.redirects import Redirects
 from scallion.middlewares.timeouts import AttemptTimeouts, Deadlines
 from scallion.pipeline.pipeline import PER_ATTEMPT, PER_CALL, AnyMiddleware, Pipeline, Slot
 from scallion.pipeline.settings import Limits, Timeout
 from scallion.pipeline.urls import URL
+
+from ._settings_reading import quoted
+from ._settings_sections import SECTIONS, RedirectSettings
 
 if TYPE_CHECKING:
     from scallion.middlewares.retry_budget import RetryBudget
@@ -18,7 +22,23 @@ if TYPE_CHECKING:
 
     from ._service_settings import ServiceSettings
 
-__all__ = ["arguments_of", "limits_of", "pipeline_of", "timeout_of"]
+__all__ = ["LIMITS", "Service", "arguments_of", "limits_of", "pipeline_of", "timeout_of"]
+
+
+class Service(NamedTuple):
+    """What a client was made of by `for_service`.
+
+    Attributes:
+        name: The service's.
+        settings: All of them.
+        pipeline: The layers that were made of them.
+        has_transport: Whether the transport was made of them, too.
+    """
+
+    name: str
+    settings: ServiceSettings
+    pipeline: Pipeline
+    has_transport: bool
 
 
 class _Stack(NamedTuple):
@@ -30,7 +50,12 @@ class _Stack(NamedTuple):
 
 
 def pipeline_of(settings: ServiceSettings, auth: AuthTypes | None = None) -> Pipeline:
-    """The layers of these settings, outermost first; those that are off are left out."""
+    """The layers of these settings, outermost first; those that are off are left out.
+
+    Raises:
+        ValueError: the settings lack something.
+    """
+    settings.check_whole()
     budget = None if settings.budget is None else settings.budget.make()
     stack = _Stack(settings, auth, budget)
     layers = [make(stack) for make in _ORDER]
@@ -49,10 +74,8 @@ def arguments_of(
         TypeError, ValueError: see `Client.for_service`.
     """
     from ._service_settings import DEFAULT, ServiceSettings
-    from ._settings_sections import SECTIONS
 
-    if not name:
-        raise ValueError(f"for_service needs the name of a service, such as 'orders': {name!r}")
+    _check_name(name)
     for argument, instead in _NOT_HERE.items():
         if argument in overrides:
             raise TypeError(f"for_service takes no {argument}=: {instead}")
@@ -76,6 +99,20 @@ def arguments_of(
     }
 
 
+def _check_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise TypeError(
+            f"for_service needs the name of a service, such as 'orders', not {type(name).__name__}"
+        )
+    if not name.strip():
+        raise ValueError(f"for_service needs the name of a service, such as 'orders': {name!r}")
+    if any(sign in "/\\?#@" or sign.isspace() for sign in name):
+        raise ValueError(
+            f"for_service takes the name of a service, such as 'orders', not {quoted(name)}: "
+            "where it is, say by base_url='http://orders.internal/v1'"
+        )
+
+
 _NOT_HERE = {
     "timeout": "say timeouts={'read': 5.0}",
     "limits": "say connections={'max': 50}",
@@ -89,20 +126,27 @@ _NOT_HERE = {
 def timeout_of(settings: ServiceSettings) -> Timeout:
     """What the client is given as its `timeout`; the rest are layers."""
     own = settings.timeouts
-    return Timeout(connect=own.connect, read=own.read, write=own.write, pool=own.pool)
+    each = {"connect": own.connect, "read": own.read, "write": own.write, "pool": own.pool}
+    # A `Timeout` without any limit would lift the total's, which holds where it was not said.
+    total = own.total if set(each.values()) == {None} else None
+    return Timeout(**each, total=total)
 
 
 def limits_of(settings: ServiceSettings) -> Limits:
     """What the client is given as its `limits`."""
-    own = settings.connections
-    return Limits(
-        max_connections=own.max,
-        max_keepalive_connections=own.idle,
-        keepalive_expiry=own.idle_for,
-        max_connections_per_host=own.per_origin,
-        max_connection_age=own.age,
-        ping_after=own.ping_after,
-    )
+    own = settings.connections.values()
+    return Limits(**{name: own[key] for key, name in LIMITS.items()})
+
+
+LIMITS = {
+    "max": "max_connections",
+    "idle": "max_keepalive_connections",
+    "per_origin": "max_connections_per_host",
+    "idle_for": "keepalive_expiry",
+    "age": "max_connection_age",
+    "ping_after": "ping_after",
+}
+"""What the settings of `connections` are called in `Limits`."""
 
 
 _Maker = Callable[[_Stack], AnyMiddleware | Slot | None]
@@ -115,7 +159,7 @@ def _section(key: str, which: int = 0) -> _Maker:
         section = getattr(stack.settings, key)
         if section is None:
             return None
-        return section.kind(which)() if which else section.make()
+        return section.kind(which)(**section.arguments()) if which else section.make()
 
     return make
 
@@ -141,19 +185,33 @@ def _endpoints(stack: _Stack) -> Any:
     return section.make(service=URL(url).host)
 
 
+def _coalescing(stack: _Stack) -> Any:
+    section, ids = stack.settings.coalescing, stack.settings.request_id
+    return None if section is None else section.make(request_id=None if ids is None else ids.header)
+
+
+def _rate_limit(stack: _Stack) -> Any:
+    section, url = stack.settings.rate_limit, stack.settings.base_url
+    if section is None:
+        return None
+    has_endpoints = stack.settings.endpoints is not None and url is not None
+    return section.make(service=origin_name(URL(url or "").origin_key) if has_endpoints else None)
+
+
 def _total(stack: _Stack) -> Deadlines:
     return Deadlines(stack.settings.timeouts.total)
 
 
 def _attempt(stack: _Stack) -> AttemptTimeouts | None:
-    seconds = stack.settings.timeouts.attempt
+    seconds = stack.settings.attempt_limit
     return None if seconds is None else AttemptTimeouts(seconds)
 
 
 def _redirects(stack: _Stack) -> Redirects:
     # Without it no call could ask for redirects.
     section = stack.settings.redirects
-    return Redirects() if section is None else Redirects(True, section.limit)
+    made: Redirects = RedirectSettings().make(follow=False) if section is None else section.make()
+    return made
 
 
 def _auth(stack: _Stack) -> Authentication:
@@ -173,16 +231,16 @@ _ORDER: tuple[_Maker, ...] = (
     _section("bulkhead"),
     _total,
     _slot(PER_CALL),
-    _section("coalescing"),
+    _coalescing,
     _redirects,
     _section("idempotency_keys"),
     _budgeted("retries"),
     _budgeted("hedging"),
+    _auth,
     _endpoints,
     _section("breaker"),
+    _rate_limit,
     _section("concurrency"),
-    _section("rate_limit"),
-    _auth,
     _attempt,
     _section("deadline_propagation"),
     _section("tracing", 1),

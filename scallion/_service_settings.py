@@ -7,16 +7,14 @@ from TOML, YAML or JSON, or from the environment.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 from scallion.pipeline.errors import InvalidURL
-from scallion.pipeline.urls import URL
 
-from ._settings_reading import brief, kind_of, nearest, shown, switch
+from ._settings_reading import brief, check_url, kind_of, nearest, quoted, shown, switch
 from ._settings_sections import (
     SECTIONS,
     BreakerSettings,
@@ -40,18 +38,13 @@ from ._settings_sections import (
     TimeoutSettings,
     TracingSettings,
 )
+from ._settings_sources import ARGUMENT, DEFAULT, Named, Source, Variables
 
 __all__ = ["ARGUMENT", "DEFAULT", "ServiceSettings", "Setting"]
 
-DEFAULT = "default"
-ARGUMENT = "argument"
-
-# What Kubernetes sets for a service in its namespace, which may bear the name of ours.
-_KUBERNETES = re.compile(
-    r"SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?"
-)
-
 _URL = "base_url"
+_ATTEMPT = "timeouts.attempt"
+_TOTAL = "timeouts.total"
 
 
 class Setting(NamedTuple):
@@ -60,7 +53,8 @@ class Setting(NamedTuple):
     Attributes:
         path: "retries.attempts"; of a layer as a whole "retries".
         value: What holds: None for none, False for a layer that is off, True for one without settings of its own.
-        origin: Where it came from: "default", "argument", the name of a mapping, "environment ORDERS_BREAKER".
+        origin: Where it came from: "default", "argument", the name of a mapping, "environment ORDERS_BREAKER", or the path
+            of the setting that it follows.
     """
 
     path: str
@@ -69,6 +63,10 @@ class Setting(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.path} = {shown(self.value)} ({self.origin})"
+
+    def __repr__(self) -> str:
+        """The same: the value may have a login."""
+        return f"<Setting {self}>"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -79,8 +77,11 @@ class ServiceSettings:
     its defaults, as True for its defaults, or as False or None to leave its layer out. Durations are seconds, or texts
     such as "250ms" and "2s".
 
+    Each value is checked when it is read; whether a section has all that it needs, and an attempt's time fits into the
+    total, when layers are made, as another source may complete it.
+
     Attributes:
-        base_url: What relative URLs are appended to; by default `http://<name>`.
+        base_url: What relative URLs are appended to, with http or https; by default `http://<name>`.
         origins: Where values came from, by their paths, if not from here.
 
     Raises:
@@ -115,10 +116,10 @@ class ServiceSettings:
     def __post_init__(self) -> None:
         origins = dict(self.origins)
         for key in (_URL, *SECTIONS):
-            given = getattr(self, key)
-            section, told = _read(key, given, None, _Named(ARGUMENT))
-            if key in SECTIONS and (section is None or section is given):
-                told = _differing(key, section, ARGUMENT)
+            old = None if key == _URL or key in _OFF else SECTIONS[key]()
+            section, told = _read(key, getattr(self, key), old, Named(ARGUMENT))
+            if section is None and key in SECTIONS:
+                told = _differing(key, None, ARGUMENT)
             object.__setattr__(self, key, section)
             origins = told | origins
         object.__setattr__(self, "origins", MappingProxyType(origins))
@@ -144,7 +145,7 @@ class ServiceSettings:
         Raises:
             TypeError, ValueError: as the class; the message has the source and the path.
         """
-        return cls._over(base, mapping, _Named(source))
+        return cls._over(base, mapping, Named(source))
 
     @classmethod
     def from_env(
@@ -156,8 +157,9 @@ class ServiceSettings:
     ) -> Self:
         """Settings out of environment variables, `ORDERS_RETRIES_ATTEMPTS=5` or `ORDERS_BREAKER=off`.
 
-        Lists are separated by commas. What Kubernetes sets for services (`ORDERS_SERVICE_HOST`, `ORDERS_PORT`) is passed
-        over; all else that begins with the prefix has to be a setting.
+        Lists are separated by commas; "none" is for none, and an empty text for a mistake. What Kubernetes and Docker set
+        for services that are called so, or whose names begin so (`ORDERS_SERVICE_HOST`, `ORDERS_DB_PORT`), is passed over;
+        all else that begins with the prefix has to be a setting.
 
         Args:
             prefix: What the names of variables begin with: "ORDERS_".
@@ -172,39 +174,37 @@ class ServiceSettings:
                 "from_env needs a prefix such as 'ORDERS_', to tell settings from all else"
             )
         environ = os.environ if environ is None else environ
-        names = _Variables(prefix)
+        names = Variables(prefix, _paths())
         nested: dict[str, Any] = {}
         switches: dict[str, Any] = {}
-        for variable, text in sorted(environ.items()):
-            if not variable.startswith(prefix) or _KUBERNETES.fullmatch(variable[len(prefix) :]):
-                continue
-            path = names.path(variable)
+        for path, text in names.said(environ):
             key, _, name = path.partition(".")
             if name:
                 nested.setdefault(key, {})[name] = text
-            else:
+            elif not text.strip():
+                raise ValueError(f"{names.told(key)} is empty: leave it out for the default")
+            elif key == _URL:
                 switches[key] = text
-        for key, text in switches.items():
-            if key == _URL:
-                nested[key] = text
-                continue
-            on = switch(text)
-            if on is None:
-                raise ValueError(f"{names.told(key)} must be on or off, not {text!r}")
-            if not on or key not in nested:
-                nested[key] = on
-        return cls._over(base, nested, names)
+            else:
+                switches[key] = switch(text)
+                if switches[key] is None:
+                    raise ValueError(f"{names.told(key)} must be on or off, not {quoted(text)}")
+        # What is off has no settings; what is on has them laid over it.
+        settings = {key: one for key, one in nested.items() if switches.get(key) is not False}
+        return cls._over(cls._over(base, switches, names), settings, names)
 
     def updated(self, mapping: Mapping[str, Any], source: str = ARGUMENT) -> Self:
         """These settings with those of `mapping` over them."""
-        return self._over(self, mapping, _Named(source))
+        return self._over(self, mapping, Named(source))
 
     @classmethod
     def _over(
-        cls, base: ServiceSettings | None, mapping: Mapping[str, Any], source: _Source
+        cls, base: ServiceSettings | None, mapping: Mapping[str, Any], source: Source
     ) -> Self:
         if not isinstance(mapping, Mapping):
-            raise TypeError(f"{source.told('')} must be a mapping of settings, not {mapping!r}")
+            raise TypeError(
+                f"{source.told('')} must be a mapping of settings, not {quoted(mapping)}"
+            )
         start = cls() if base is None else base
         changed: dict[str, Any] = {}
         origins = dict(start.origins)
@@ -215,31 +215,62 @@ class ServiceSettings:
                     f"there are {', '.join(sorted([_URL, *SECTIONS]))}"
                 )
             changed[key], told = _read(key, given, getattr(start, key), source)
-            if changed[key] is None and key in SECTIONS:
+            if changed[key] is None or isinstance(given, Section):
                 origins = {p: o for p, o in origins.items() if not p.startswith(f"{key}.")}
             origins |= told
         values = {one.name: getattr(start, one.name) for one in fields(start)} | changed
         try:
             return cls(**values | {"origins": origins})
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"{source.told('')}: {error}") from error
+        except TypeError as error:
+            raise TypeError(f"{source.told('')}: {error}") from error
+        except ValueError as error:
+            raise ValueError(f"{source.told('')}: {error}") from error
 
     # Asking
 
     def section(self, key: str) -> Iterator[Setting]:
-        """The effective values of one section."""
+        """The effective values of one section; before them, that it is on, where somebody said so."""
         section = getattr(self, key)
-        origin = self.origins.get(key, DEFAULT)
         values = {} if section is None else section.values()
-        if not values:
-            yield Setting(key, section is not None, origin)
+        if not values or key in self.origins:
+            yield Setting(key, section is not None, self.origin_of(key))
         for name, value in values.items():
             path = f"{key}.{name}"
-            yield Setting(path, value, self.origins.get(path, DEFAULT))
+            if path == _ATTEMPT and self.attempt_limit != value:
+                yield Setting(path, self.attempt_limit, _TOTAL)
+            else:
+                yield Setting(path, value, self.origin_of(path))
+
+    def origin_of(self, path: str) -> str:
+        """Where the value at `path` came from."""
+        return self.origins.get(path, DEFAULT)
+
+    @property
+    def attempt_limit(self) -> float | None:
+        """Seconds that one attempt may take: `timeouts.attempt`; where nobody said that, no more than the total."""
+        own = self.timeouts
+        if own.attempt is None or own.total is None or self.origin_of(_ATTEMPT) != DEFAULT:
+            return own.attempt
+        return min(own.attempt, own.total)
+
+    def check_whole(self) -> None:
+        """Refuse what another source might have completed, and none has.
+
+        Raises:
+            ValueError: a section lacks something, or an attempt may take longer than the call. The message has the
+                paths, and where their values came from.
+        """
+        self._check_attempt(whole=True)
+        for key in SECTIONS:
+            section: Section | None = getattr(self, key)
+            lack = None if section is None else section.lack()
+            if lack is not None:
+                path = f"{key}.{lack.name}" if lack.name else key
+                raise ValueError(f"{path} ({self.origin_of(path)}) {lack.told}")
 
     def __iter__(self) -> Iterator[Setting]:
         """All effective values."""
-        yield Setting(_URL, self.base_url, self.origins.get(_URL, DEFAULT))
+        yield Setting(_URL, self.base_url, self.origin_of(_URL))
         for key in SECTIONS:
             yield from self.section(key)
 
@@ -247,82 +278,38 @@ class ServiceSettings:
         told = [f"{s.path}={brief(s.value)}" for s in self if s.origin != DEFAULT]
         return f"ServiceSettings({', '.join(told)})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return _remade, (type(self), values | {"origins": dict(self.origins)})
+
+    def _check_attempt(self, *, whole: bool) -> None:
+        """Refuse an attempt's limit beyond the total, if both were said or nothing more will be."""
+        attempt, total = self.attempt_limit, self.timeouts.total
+        if attempt is None or total is None or attempt <= total:
+            return
+        origin = self.origin_of(_TOTAL)
+        if whole or origin != DEFAULT:
+            raise ValueError(
+                f"{_ATTEMPT} = {shown(attempt)} ({self.origin_of(_ATTEMPT)}) must be at most "
+                f"{_TOTAL} = {shown(total)} ({origin}), or none"
+            )
+
     def _check_ranges(self) -> None:
         """Let the layers look at their values."""
         from ._service_layers import limits_of, timeout_of
 
         timeout_of(self)
         limits_of(self)
-        try:
-            URL(self.base_url or "")
-        except InvalidURL as error:
-            raise ValueError(f"base_url: {error}") from error
+        self._check_attempt(whole=False)
         for key in SECTIONS:
             section = getattr(self, key)
             if section is not None and section.layers:
                 try:
-                    section.make()
+                    section.check()
                 except TypeError as error:
                     raise TypeError(f"{key}: {error}") from error
                 except (InvalidURL, ValueError) as error:
                     raise ValueError(f"{key}: {error}") from error
-
-
-# Where values come from
-
-
-class _Named:
-    """A mapping with a name."""
-
-    text = False
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def told(self, path: str) -> str:
-        """A path as errors name it; that of nothing is the whole."""
-        if self._name == ARGUMENT:
-            return path or "settings"
-        return f"{self._name}: {path}" if path else self._name
-
-    def origin(self, path: str) -> str:  # noqa: ARG002
-        return self._name
-
-
-class _Variables:
-    """The environment, its variables beginning with a prefix."""
-
-    text = True
-
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-        self._paths = {self._variable(path): path for path in _paths()}
-
-    def path(self, variable: str) -> str:
-        """What a variable sets.
-
-        Raises:
-            ValueError: nothing.
-        """
-        path = self._paths.get(variable)
-        if path is None:
-            raise ValueError(
-                f"environment variable {variable} is no setting{nearest(variable, self._paths)} "
-                f"(all that begins with {self._prefix} has to be one)"
-            )
-        return path
-
-    def told(self, path: str) -> str:
-        return f"environment variable {self._variable(path)}" if path else "environment"
-
-    def origin(self, path: str) -> str:
-        return f"environment {self._variable(path)}"
-
-    def _variable(self, path: str) -> str:
-        return self._prefix + path.replace(".", "_").upper()
-
-
-_Source = _Named | _Variables
 
 
 def _paths() -> Iterator[str]:
@@ -333,7 +320,7 @@ def _paths() -> Iterator[str]:
 
 
 def _read(
-    key: str, given: object, old: Section | None, source: _Source
+    key: str, given: object, old: Section | None, source: Source
 ) -> tuple[Any, dict[str, str]]:
     """What `given` makes of the section `old`, and where its values came from."""
     # Cases: no section at all; off; on, as it was; a section; settings of one.
@@ -345,17 +332,19 @@ def _read(
             raise ValueError(f"{source.told(key)} cannot be off: set to none what shall not hold")
         return None, {key: source.origin(key)}
     if given is True:
-        return old or kind(), {key: source.origin(key)}
+        return old or kind(), {} if kind.required else {key: source.origin(key)}
     if isinstance(given, kind):
-        return given, {key: source.origin(key)} | _differing(key, given, source.origin(key))
+        return given, _differing(key, given, source.origin(key))
     if not isinstance(given, Mapping):
         raise TypeError(
             f"{source.told(key)} must be a table of settings{'' if kind.required else ', true or false'}, "
-            f"not {given!r}"
+            f"not {quoted(given)}"
         )
     known = {one.name: one for one in fields(kind)}
     values: dict[str, Any] = {}
-    origins = {} if old is not None else {key: source.origin(key)}
+    # Who says a number of a section that is off switches it on.
+    said = f"{key}.{next(iter(given))}" if given else key
+    origins = {} if old is not None else {key: source.origin(said)}
     for name, value in given.items():
         path = f"{key}.{name}"
         if name not in known:
@@ -369,12 +358,17 @@ def _read(
     return replace(old or kind(), **values), origins
 
 
-def _read_url(given: object, source: _Source) -> tuple[str | None, dict[str, str]]:
+def _read_url(given: object, source: Source) -> tuple[str | None, dict[str, str]]:
     if given is None:
         return None, {}
     if not isinstance(given, str):
-        raise TypeError(f"{source.told(_URL)} must be a text, not {given!r}")
+        raise TypeError(f"{source.told(_URL)} must be a text, not {quoted(given)}")
+    check_url(source.told(_URL), given)
     return given, {_URL: source.origin(_URL)}
+
+
+def _remade(kind: type[ServiceSettings], values: dict[str, Any]) -> ServiceSettings:
+    return kind(**values)
 
 
 def _differing(key: str, section: Section | None, origin: str) -> dict[str, str]:

@@ -11,12 +11,25 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from scallion.pipeline.redaction import redact_url
+from scallion.pipeline.errors import InvalidURL
+from scallion.pipeline.redaction import redact_login
+from scallion.pipeline.urls import URL
 
 if TYPE_CHECKING:
     from dataclasses import Field
 
-__all__ = ["Kind", "Seconds", "brief", "duration", "kind_of", "nearest", "shown", "switch"]
+__all__ = [
+    "Kind",
+    "Seconds",
+    "brief",
+    "check_url",
+    "duration",
+    "kind_of",
+    "nearest",
+    "quoted",
+    "shown",
+    "switch",
+]
 
 Seconds: TypeAlias = float
 """A duration: seconds, or text such as "250ms", "2s", "5m", "1h"."""
@@ -25,7 +38,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|h|)", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 _ON = frozenset({"1", "on", "true", "yes"})
 _OFF = frozenset({"0", "false", "no", "off"})
-_NOTHING = frozenset({"", "none", "null", "off"})
+_NOTHING = frozenset({"none", "null", "off"})
 
 
 class Kind(NamedTuple):
@@ -48,8 +61,12 @@ class Kind(NamedTuple):
 
         Raises:
             TypeError: it is of no kind that is allowed.
-            ValueError: it is a text that cannot be read.
+            ValueError: it is a text that cannot be read, or an empty one where texts are.
         """
+        if text and isinstance(value, str) and not value.strip():
+            # As `${VAR:-}` makes it. Which of the two was meant cannot be told.
+            lifted = ', and say "none" for none' if self.optional else ""
+            raise ValueError(f"{where} is empty: leave it out for the default{lifted}")
         if self.optional and (
             value is None or (text and isinstance(value, str) and value.strip().lower() in _NOTHING)
         ):
@@ -60,7 +77,7 @@ class Kind(NamedTuple):
             # A text is of the right kind where texts are read.
             readable = isinstance(value, str) and (text or self.read is duration)
             error = ValueError if readable else TypeError
-            raise error(f"{where} must be {self.told}, not {value!r}") from None
+            raise error(f"{where} must be {self.told}, not {quoted(value)}") from None
 
 
 def duration(value: object) -> float:
@@ -99,8 +116,38 @@ def shown(value: object) -> str:
         ordered = sorted(value) if isinstance(value, frozenset) else value
         return ", ".join(map(shown, ordered)) or "none"
     if isinstance(value, str):
-        return redact_url(value) if "://" in value else value
+        # A path is none of what has logins, and may have the sign.
+        is_path = value.startswith("/") and not value.startswith("//")
+        return value if is_path else redact_login(value)
     return str(value)
+
+
+def quoted(value: object) -> str:
+    """A value that was refused, for the message; without what may be a login."""
+    if isinstance(value, str):
+        return repr(redact_login(value))
+    told = repr(value)
+    return told if "@" not in told else f"<{type(value).__name__}>"
+
+
+def check_url(where: str, given: str) -> None:
+    """Refuse what is no address of a service. No login is shown.
+
+    Raises:
+        ValueError: it is no absolute URL with http or https.
+    """
+    told = ""
+    try:
+        url = URL(given)
+    except InvalidURL as error:
+        # What the parser shows of a login that is in the wrong place cannot be told.
+        told = "" if "@" in given else f" ({error})"
+    else:
+        if url.scheme in ("http", "https") and url.host:
+            return
+    raise ValueError(
+        f"{where} must be an absolute URL with http or https, such as 'http://orders.internal', not {quoted(given)}{told}"
+    )
 
 
 def brief(value: object) -> str:
@@ -134,7 +181,7 @@ def _truth(value: object) -> bool:
 
 def _parsed_truth(text: str) -> bool:
     value = switch(text)
-    if value is None or not text.strip():
+    if value is None:
         raise ValueError(text)
     return value
 
@@ -150,6 +197,8 @@ def _several(read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
 
 def _listed(parse: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
     def parsing(text: str) -> tuple[Any, ...]:
+        if text.strip().lower() in _NOTHING:
+            return ()
         return tuple(parse(one.strip()) for one in text.split(",") if one.strip())
 
     return parsing

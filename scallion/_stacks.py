@@ -72,10 +72,10 @@ def service_stack(
     - `Retries` inside the deadline, so that waiting counts; outside authentication, so that every attempt
       carries fresh credentials.
     - `Hedging`, off unless asked for, inside retries, which begin anew when all copies have failed.
-    - `Endpoints`, off unless given, inside both, so that each attempt may go elsewhere.
-    - `CircuitBreaker`, `AdaptiveConcurrency` and `RateLimit`, the last two off unless asked for: each attempt counts, for
-      the endpoint that it goes to.
-    - `Authentication` per attempt.
+    - `Authentication` per attempt, and outside all that is an endpoint's: a login belongs to the service.
+    - `Endpoints`, off unless given, inside retries and hedging, so that each attempt may go elsewhere.
+    - `CircuitBreaker`, `RateLimit` and `AdaptiveConcurrency`, the last two off unless asked for: each attempt counts, for
+      the endpoint that it goes to; so does a token's request, for its own origin.
     - `AttemptTimeouts`: an attempt that hangs is given up while there is time for another.
     - `DeadlinePropagation`: each attempt tells the server how much time is left.
     - `AttemptTracing` and `AttemptMetrics`: a client span and a measurement for each attempt.

@@ -111,6 +111,9 @@ def test_every_block_is_held_to_something(name: str) -> None:
                     before is not None and before.info == "python" and before.output is not None
                 )
                 assert output or block.body in pictures, where
+            case "text drawing":
+                # Compared by a test of its own.
+                assert name == "docs/service-stack.md", where
             case "":
                 lines = block.body.splitlines()
                 assert all(line.startswith(("make ", "pip ", "scallion ")) for line in lines), where
@@ -123,7 +126,7 @@ def test_every_block_is_held_to_something(name: str) -> None:
     [
         ("README.md", scallion.compatible()),
         ("docs/default-onion.md", scallion.compatible()),
-        ("docs/default-onion.md", scallion.service_stack()),
+        ("docs/service-stack.md", scallion.service_stack()),
     ],
     ids=["readme", "compatible", "service"],
 )
@@ -136,18 +139,52 @@ def test_the_onion_is_drawn_as_it_is(name: str, pipeline: scallion.Pipeline) -> 
     assert f"{pipeline!r}\n" in drawn
 
 
-def test_each_layer_of_the_stacks_is_explained() -> None:
-    """
-    The page on the default onion has a paragraph for each layer of both stacks.
-    """
-    text = DOCS["docs/default-onion.md"].read_text("utf-8")
-    layers = {
-        type(layer).__name__
-        for stack in (scallion.compatible(), scallion.service_stack())
-        for layer in stack
-    }
+# Every layer of the service stack is on.
+WHOLE = {
+    "base_url": "http://orders",
+    "coalescing": True,
+    "idempotency_keys": True,
+    "hedging": True,
+    "endpoints": {"addresses": ["orders-1", "orders-2"]},
+    "rate_limit": {"rate": "100/second"},
+    "concurrency": True,
+    "faults": {"rate": 0.1, "status": 503},
+}
 
-    assert set() == {layer for layer in layers if f"**`{layer}`**" not in text}
+
+def names_of(pipeline: scallion.Pipeline) -> list[str]:
+    return [type(layer).__name__ for layer in pipeline if type(layer).__name__ != "Slot"]
+
+
+def test_the_whole_service_stack_is_drawn() -> None:
+    """
+    The drawing has each layer, in the order of the real onion, and says truly whether it is on.
+    """
+    text = DOCS["docs/service-stack.md"].read_text("utf-8")
+    (drawing,) = [block.body for block in blocks_of(text) if block.info == "text drawing"]
+    drawn = re.findall(r"^ *│ +(\w+) +(on|off) ", drawing, re.MULTILINE)
+    # Redirects is always there, so that a call can ask for them, and follows none by itself.
+    by_default = set(names_of(scallion.service_stack())) - {"Redirects"}
+    whole = names_of(scallion.service_stack(WHOLE))
+
+    assert [(name, "on" if name in by_default else "off") for name in whole] == drawn
+
+
+@pytest.mark.parametrize(
+    ("page", "pipeline"),
+    [
+        ("docs/default-onion.md", scallion.compatible()),
+        ("docs/service-stack.md", scallion.service_stack(WHOLE)),
+    ],
+    ids=["compatible", "service"],
+)
+def test_each_layer_of_the_stacks_is_explained(page: str, pipeline: scallion.Pipeline) -> None:
+    """
+    The page on a stack has a paragraph for each of its layers.
+    """
+    text = DOCS[page].read_text("utf-8")
+
+    assert [] == [layer for layer in names_of(pipeline) if f"**`{layer}`**" not in text]
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from .ejection import Ejection as Ejection
     from .endpoint import Endpoint as Endpoint
     from .layer import Endpoints as Endpoints
-    from .layer import share_tried as share_tried
     from .sources import DNS as DNS
     from .sources import SRV as SRV
     from .sources import Asked as Asked
@@ -33,7 +32,7 @@ __all__, __getattr__ = exports(
         "choices": "Choice ConsistentHash Draw LeastPending PowerOfTwo RoundRobin",
         "ejection": "Ejection",
         "endpoint": "Endpoint",
-        "layer": "Endpoints share_tried",
+        "layer": "Endpoints",
         "sources": "DNS SRV Asked Found Source Static WatchedFile",
         "state": "EndpointState ServiceState",
     },

@@ -61,7 +61,7 @@ class Choice:
 
     @property
     def averaged_over(self) -> float:
-        """Seconds in which an old latency loses most of its weight."""
+        """Seconds in which an old latency, or failure, loses most of its weight."""
         return DECAY
 
     def laid_out(self, members: Sequence[Member]) -> Any:
@@ -93,17 +93,35 @@ class RoundRobin(Choice):
 
 @dataclass(frozen=True)
 class LeastPending(Choice):
-    """The one with the fewest attempts under way, for its weight; among equals, any."""
+    """The one with the fewest attempts under way, for its weight; among equals, any.
+
+    Who fails has nothing under way for long: each failure doubles what is counted there, and fades over `decay` seconds.
+
+    Attributes:
+        decay: In seconds, more than 0.
+    """
+
+    decay: float = DECAY
+
+    def __post_init__(self) -> None:
+        check_number("LeastPending decay", self.decay, 0, above=True)
+
+    @property
+    def averaged_over(self) -> float:
+        return self.decay
 
     def pick(self, draw: Draw) -> Member:
+        among, weights, now = draw.among, draw.weights, draw.now
         loads = [
-            (member.pending + 1) / weight
-            for member, weight in zip(draw.among, draw.weights or _ones(draw.among), strict=True)
+            (member.pending + 1) * member.penalty(now, self.decay)
+            if member.blame
+            else member.pending + 1
+            for member in among
         ]
-        least = min(loads)
-        best = [
-            member for member, load in zip(draw.among, loads, strict=True) if load <= least * 1.0001
-        ]
+        if weights is not None:
+            loads = [load / weight for load, weight in zip(loads, weights, strict=True)]
+        least = min(loads) * 1.0001
+        best = [member for member, load in zip(among, loads, strict=True) if load <= least]
         return best[int(draw.random() * len(best))]
 
 
@@ -113,8 +131,10 @@ class PowerOfTwo(Choice):
 
     Two choices keep the fullest server at log log n instead of log n / log log n (Mitzenmacher, 2001), without
     the herd that follows a common view of who is least loaded. The measure is Finagle's peak EWMA: a latency above
-    the average replaces it at once, one below draws it down over `decay` seconds. A failure never makes an
-    endpoint look faster than it was, and an attempt that was cancelled shows at least how long it had waited.
+    the average replaces it at once, one below draws it down over `decay` seconds. A failure counts as at least the
+    latency that is usual at the others, and doubles the load for a while, so that who fails at once does not draw all
+    requests; an attempt that was cancelled shows at least how long it had waited. All of it fades with time alone: an
+    endpoint that nobody asks is tried again after `decay` times the logarithm of how much dearer it was.
 
     Attributes:
         decay: In seconds, more than 0.
@@ -130,15 +150,20 @@ class PowerOfTwo(Choice):
         return self.decay
 
     def pick(self, draw: Draw) -> Member:
-        among, weights = draw.among, draw.weights
-        if len(among) == 1:
+        among, weights, now, random, _, _, _, _ = draw
+        size = len(among)
+        if size == 1:
             return among[0]
-        first, second = _two(len(among), weights, draw.random)
-        one, other = among[first], among[second]
-        load, another = one.load(draw.now, self.decay), other.load(draw.now, self.decay)
+        decay = self.decay
         if weights is not None:
-            load, another = load / weights[first], another / weights[second]
-        return other if another < load else one
+            first, second = _two(weights, random)
+            one, other = among[first], among[second]
+            load = one.load(now, decay) / weights[first]
+            return other if other.load(now, decay) / weights[second] < load else one
+        # Two different ones, each as likely as any.
+        first, second = int(random() * size), int(random() * (size - 1))
+        one, other = among[first], among[second + (second >= first)]
+        return other if other.load(now, decay) < one.load(now, decay) else one
 
 
 @dataclass(frozen=True)
@@ -256,14 +281,8 @@ def _ones(among: Sequence[Member]) -> Sequence[float]:
     return (1.0,) * len(among)
 
 
-def _two(
-    size: int, weights: Sequence[float] | None, random: Callable[[], float]
-) -> tuple[int, int]:
+def _two(weights: Sequence[float], random: Callable[[], float]) -> tuple[int, int]:
     """Two different ones, each as likely as its weight."""
-    if weights is None:
-        first = int(random() * size)
-        second = int(random() * (size - 1))
-        return first, second + (second >= first)
     first = _one(weights, random)
     rest = [*weights]
     rest[first] = 0.0

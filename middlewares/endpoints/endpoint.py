@@ -10,13 +10,14 @@ from scallion.pipeline.errors import InvalidURL
 from scallion.pipeline.hosts import bracketed
 from scallion.pipeline.urls import URL
 
-from ..validation import check_number  # noqa: TID252  (relative within a room)
+from ..validation import check_count, check_number  # noqa: TID252  (relative within a room)
 
 __all__ = ["Endpoint", "EndpointTypes", "endpoint_of", "endpoints_of"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _BARE_IPV6 = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%\S+)?")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+WORST_PRIORITY = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Endpoint:
         port: None for the one of the request's URL.
         scheme: "http" or "https"; None for the one of the request's URL.
         weight: Its share of the requests, compared with the others'; more than 0.
+        priority: 0 for the best, at most 65,535 (RFC 2782). Who has a worse one is asked while nobody better can be.
 
     Raises:
         InvalidURL: no such host can be.
@@ -38,11 +40,17 @@ class Endpoint:
     port: int | None = None
     scheme: str | None = None
     weight: float = 1.0
+    priority: int = 0
 
     def __post_init__(self) -> None:
         if self.scheme not in (None, "http", "https"):
             raise ValueError(f"An endpoint's scheme must be http or https: {self.scheme!r}")
         check_number("An endpoint's weight", self.weight, 0, 1e6, above=True)
+        check_count("An endpoint's priority", self.priority, 0)
+        if self.priority > WORST_PRIORITY:
+            raise ValueError(
+                f"An endpoint's priority must be at most {WORST_PRIORITY}: {self.priority}"
+            )
         url = URL(scheme="http", host=self.host, port=self.port)
         if not url.host:
             raise ValueError(f"An endpoint needs a host: {self!r}")
@@ -51,7 +59,7 @@ class Endpoint:
 
     @property
     def key(self) -> tuple[str | None, str, int | None]:
-        """What tells it from others: all but the weight."""
+        """What tells it from others: all but the weight and the priority."""
         return self.scheme, self.host, self.port
 
     def __str__(self) -> str:

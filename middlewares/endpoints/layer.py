@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import random as _random
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from string import Formatter
 from typing import Any, ClassVar
 
 from scallion.pipeline.errors import NoEndpoint, Rejected
 from scallion.pipeline.headers import Headers
-from scallion.pipeline.hosts import bracketed, encode_host
+from scallion.pipeline.hosts import encode_host
 from scallion.pipeline.layer import Bound, Layer
 from scallion.pipeline.onion import Next
 from scallion.pipeline.request import Request
@@ -20,25 +20,25 @@ from scallion.pipeline.runtime import Runtime
 from scallion.pipeline.streams import ByteStream
 from scallion.pipeline.urls import URL
 
+from ..held import held  # noqa: TID252  (relative within a room)
+from ..outcomes import ended_in_line  # noqa: TID252  (relative within a room)
+from ..pauses import set_pause  # noqa: TID252  (relative within a room)
 from ..remade import remade  # noqa: TID252  (relative within a room)
+from ..retry_after import retry_after  # noqa: TID252  (relative within a room)
+from ..transient import Transient  # noqa: TID252  (relative within a room)
 from ..validation import check_callable, check_number  # noqa: TID252  (relative within a room)
 from .choices import ChoiceTypes, Key, choice_of
 from .ejection import Ejection, speaks_against
-from .endpoint import Endpoint
-from .held import held
+from .members import Member
 from .service import Service
 from .sources import SourceTypes, source_of
 from .state import ServiceState
 from .uses import Tried, Use
 
-__all__ = ["Endpoints", "EndpointsOption", "share_tried"]
+__all__ = ["Endpoints", "EndpointsOption"]
 
 _OPTION = "scallion.Endpoints"
-# It stays in a request's extensions, shared by all attempts of its call.
-_TRIED = "_tried_by_attempts"
 
-# The schemes of an endpoint, where the request is for a WebSocket (RFC 6455 section 3).
-_SOCKETS = {"http": "ws", "https": "wss"}
 _SECURE = frozenset({"https", "wss"})
 _EJECTION = Ejection()
 
@@ -71,12 +71,17 @@ class Endpoints(Layer):
     others. If a layer further in refuses an endpoint (a `Rejected`: its circuit is open, say), another one is chosen
     at once, as nothing was sent; the last refusal is raised when all have refused.
 
+    A `Retry-After` on a 503 is about the server that sent it (RFC 9110 section 15.6.4): that endpoint is left alone for so
+    long, while there are others, and layers that send again are told that they need not wait for it; see
+    `middlewares/pauses.py`. On a 429 it is about the caller, and stays with the call.
+
     An attempt is pending until its response's body has ended. An endpoint that fails `ejection.failures` times in a
     row is left out for a while; if all are left out, all are used.
 
     Observers are told, each time with `service`:
     `endpoint.chosen` (`endpoint`, `pending` there, this attempt included, and `panic`, whether all are ejected);
     `endpoint.refused` (`endpoint`, `reason`), before another one is chosen;
+    `endpoint.paused` (`endpoint`, `seconds` that it asked for, `wait` for whoever sends again);
     `endpoint.ejected` (`endpoint`, `reason`, `failures`, `seconds`, `ejections`); `endpoint.returned` (`endpoint`);
     `endpoint.resolved` (`endpoints`, `added`, `removed`), when they have changed;
     `endpoint.resolve_failed` (`error`, `known`: how many endpoints remain in use).
@@ -92,6 +97,8 @@ class Endpoints(Layer):
             request's own `sni_hostname` wins.
         host: The Host header, likewise; as it stands in the request if it is "{service}". `{endpoint}` has the
             endpoint's port.
+        retry_after_cap: Seconds for which an endpoint is left alone at most, however much it asks for.
+        wall_clock: Seconds since 1970, for a `Retry-After` that is a date.
         random: Gives a number in [0, 1).
 
     Request extension `"scallion.Endpoints"`, made by `option_for`.
@@ -114,7 +121,12 @@ class Endpoints(Layer):
     tls_name: str = "{service}"
     host: str = "{service}"
     random: Callable[[], float] = _random.random
+    retry_after_cap: float = 30.0
+    wall_clock: Callable[[], float] = time.time
     _services: dict[str, Service] = field(init=False, repr=False, compare=False)
+    _failed: Callable[[Response | Exception], bool] = field(init=False, repr=False, compare=False)
+    # Statuses that are failures; None to ask the classifier.
+    _failing: Collection[int] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.services, Mapping):
@@ -124,6 +136,8 @@ class Endpoints(Layer):
         if self.ejection is not None and not isinstance(self.ejection, Ejection):
             raise TypeError(f"Endpoints ejection must be an Ejection or None: {self.ejection!r}")
         check_number("Endpoints slow_start", self.slow_start, 0)
+        check_number("Endpoints retry_after_cap", self.retry_after_cap, 0)
+        check_callable("Endpoints wall_clock", self.wall_clock)
         check_callable("Endpoints random", self.random)
         _check_template("tls_name", self.tls_name)
         _check_template("host", self.host)
@@ -131,11 +145,13 @@ class Endpoints(Layer):
         object.__setattr__(self, "choice", choice)
         sources = {_name(name): source_of(given) for name, given in self.services.items()}
         object.__setattr__(self, "services", sources)
-        services = {
-            name: Service(name, source, choice, self.ejection, self.slow_start, self.random)
-            for name, source in sources.items()
-        }
+        rules = choice, self.ejection, self.slow_start, self.retry_after_cap, self.random
+        services = {name: Service(name, source, *rules) for name, source in sources.items()}
         object.__setattr__(self, "_services", services)
+        failed = (self.ejection or _EJECTION).failed
+        plain = type(failed) is Transient and failed.also is None
+        object.__setattr__(self, "_failed", failed)
+        object.__setattr__(self, "_failing", failed.statuses if plain else None)  # type: ignore[attr-defined]
 
     @staticmethod
     def option_for(*, key: str | bytes | None) -> dict[str, Any]:
@@ -163,42 +179,40 @@ class Endpoints(Layer):
             service.clock = runtime.clock
 
         def through(request: Request) -> Awaitable[Response]:
-            service = services.get(request.url.origin_key[1])
+            scheme, host, _ = request.url.origin_key
+            service = services.get(host)
             if service is None:
                 return send(request)
-            return self._send(request, send, runtime, service)
+            return self._send(request, send, runtime, service, scheme in _SECURE)
 
         return through
 
     async def _send(
-        self, request: Request, send: Bound, runtime: Runtime, service: Service
+        self, request: Request, send: Bound, runtime: Runtime, service: Service, secure: bool
     ) -> Response:
-        now = runtime.clock()
-        service.begin(now)
-        if service.is_stale(now):
+        clock = runtime.clock
+        now = clock()
+        if now >= service.stale_at or not service.members:
             try:
                 await service.refresh(request, runtime)
             except NoEndpoint:
                 service.tell(request)
                 raise
-        tried = share_tried(request)
-        key = _key_of(request)
-        secure = request.url.scheme in _SECURE
+            now = clock()
+        tried = _tried_by(request)
+        key = _key_of(request) if _OPTION in request.extensions else None
+        refused: tuple[Member, ...] = ()
         while True:
-            use = service.choose(request, tried, runtime.clock(), key, secure=secure)
-            if request.observers:
-                service.tell(request)
-                request.note(
-                    "endpoint.chosen",
-                    service=service.name,
-                    endpoint=str(use.member.endpoint),
-                    pending=use.member.pending,
-                    panic=use.panic,
-                )
+            use = service.choose(request, tried, now, key, secure, refused)
             try:
-                return await self._attempt(request, send, runtime, service, use)
+                return await self._attempt(
+                    request, send, clock, service, tried, use, secure, refused
+                )
             except Rejected as refusal:
-                if isinstance(refusal, NoEndpoint) or not service.others(tried, secure=secure):
+                refused = (*refused, use.member)
+                if isinstance(refusal, NoEndpoint) or not service.others(
+                    tried, refused, secure=secure
+                ):
                     raise
                 if request.observers:
                     request.note(
@@ -207,52 +221,101 @@ class Endpoints(Layer):
                         endpoint=str(use.member.endpoint),
                         reason=type(refusal).__name__,
                     )
+            now = clock()
 
     async def _attempt(
-        self, request: Request, send: Bound, runtime: Runtime, service: Service, use: Use
+        self,
+        request: Request,
+        send: Bound,
+        clock: Callable[[], float],
+        service: Service,
+        tried: Tried,
+        use: Use,
+        secure: bool,
+        refused: tuple[Member, ...],
     ) -> Response:
         url, headers, extensions = request.url, request.headers, request.extensions
-        place = _at(url, use.member.endpoint)
-        clock = runtime.clock
-        response: Response | None = None
+        name = None
+        is_open = False
         try:
-            request.url = place
-            self._name(request, place, url)
+            if request.observers:
+                _tell_chosen(request, service, use)
+            request.url, name, by_tls = use.member.at(url)
+            if by_tls or self.host != "{service}":
+                self._name(request, request.url, url)
             response = await send(request)
-            failed = speaks_against(response, self._failed)
-            use.answered(clock(), failed=failed)
-            response.extensions["endpoint"] = _origin_of(place)
-            stream = response.stream
-            if type(stream) is not ByteStream:
-                holder = _Exchange(use, clock, self._failed)
-                response.stream = held(stream, holder)
+            status, stream = response.status_code, response.stream
+            is_open = type(stream) is not ByteStream
+            failing = self._failing
+            failed = await self._judged(response) if failing is None else status in failing
+            use.answered(clock(), failed=failed, ended=not is_open)
+            if is_open:
+                response.stream = held(stream, _Exchange(use, clock, self._failed))
+            if status == 401:
+                tried.challenged(request, use.member)
+            elif status == 503:
+                self._heed(request, response, service, use, clock(), secure, refused)
+            response.extensions["endpoint"] = name
         except Rejected:
+            is_open = False
             use.refused()
             raise
-        except Exception as error:
-            failed = speaks_against(error, self._failed)
-            use.answered(clock(), failed=failed)
-            error.add_note(f"The endpoint was {_origin_of(place)}")
-            raise
-        except BaseException:
-            use.waited(clock())
+        except BaseException as error:
+            is_open = False
+            # Cases: it was never asked; it failed, or says nothing; it was cancelled.
+            if not ended_in_line(error):
+                if isinstance(error, Exception):
+                    failed = speaks_against(error, self._failed)
+                    use.answered(clock(), failed=failed)
+                else:
+                    use.waited(clock())
+            if isinstance(error, Exception) and name is not None:
+                error.add_note(f"The endpoint was {name}")
             raise
         finally:
             request.url, request.headers, request.extensions = url, headers, extensions
-            if response is None:
+            if not is_open and use.is_open:
                 use.end(clock(), failed=None)
-            elif type(response.stream) is ByteStream:
-                use.end(clock())
-            if request.observers and service.news:
+            if service.news and request.observers:
                 service.tell(request)
         return response
 
+    async def _judged(self, response: Response) -> bool | None:
+        try:
+            return speaks_against(response, self._failed)
+        except BaseException:
+            # A classifier's mistake loses no connection.
+            await response.aclose()
+            raise
+
+    def _heed(
+        self,
+        request: Request,
+        response: Response,
+        service: Service,
+        use: Use,
+        now: float,
+        secure: bool,
+        refused: tuple[Member, ...],
+    ) -> None:
+        """Leave the endpoint alone, if it asks for that, and say how long the next attempt has to wait."""
+        seconds = retry_after(response.headers.get("retry-after"), self.wall_clock)
+        if seconds is None:
+            return
+        wait = service.pause(use.member, seconds, now, secure=secure, refused=refused)
+        set_pause(response, wait)
+        if request.observers and seconds:
+            endpoint = str(use.member.endpoint)
+            request.note(
+                "endpoint.paused",
+                service=service.name,
+                endpoint=endpoint,
+                seconds=seconds,
+                wait=wait,
+            )
+
     def __reduce__(self) -> tuple[Any, ...]:
         return remade(self)
-
-    @property
-    def _failed(self) -> Callable[[Response | Exception], bool]:
-        return (self.ejection or _EJECTION).failed
 
     def _name(self, request: Request, place: URL, url: URL) -> None:
         """Let the request be for the service, although it goes to `place`."""
@@ -276,6 +339,7 @@ class Endpoints(Layer):
         for name in ("tls_name", "host"):
             if getattr(self, name) != "{service}":
                 parts.append(f"{name}={getattr(self, name)!r}")
+        parts.append(f"retry_after_cap={self.retry_after_cap:g}")
         return f"Endpoints({', '.join(parts)})"
 
 
@@ -296,18 +360,29 @@ class _Exchange:
         self.lost = use.lost
 
     def ended(self, error: Exception | None) -> None:
-        failed = False if error is None else speaks_against(error, self._failed)
-        self._use.end(self._clock(), failed=failed)
+        failed: bool | None = None
+        try:
+            failed = False if error is None else speaks_against(error, self._failed)
+        finally:
+            self._use.end(self._clock(), failed=failed)
 
 
-def share_tried(request: Request) -> Tried:
-    """Where the attempts of this request's call have been: kept in its extensions, and made if it is not there yet.
+def _tell_chosen(request: Request, service: Service, use: Use) -> None:
+    service.tell(request)
+    request.note(
+        "endpoint.chosen",
+        service=service.name,
+        endpoint=str(use.member.endpoint),
+        pending=use.member.pending,
+        panic=use.panic,
+    )
 
-    A layer that sends copies of a request, each with extensions of its own, calls it before it makes them.
-    """
-    tried = request.extensions.get(_TRIED)
-    if not isinstance(tried, Tried):
-        tried = request.extensions[_TRIED] = Tried()
+
+def _tried_by(request: Request) -> Tried:
+    """Where the attempts and copies of this request have been."""
+    memory = request.memory
+    # The copies of a hedged request may come to this at once, in threads.
+    tried: Tried = memory.get(_OPTION) or memory.setdefault(_OPTION, Tried())
     return tried
 
 
@@ -318,24 +393,6 @@ def _key_of(request: Request) -> Key:
     if not isinstance(option, EndpointsOption):
         raise TypeError(f"Expected Endpoints.option_for(...), not {option!r}")
     return option.key
-
-
-@lru_cache(maxsize=1_024)
-def _at(url: URL, endpoint: Endpoint) -> URL:
-    """`url`, leading to `endpoint`."""
-    # Cases: the endpoint says nothing of its scheme; it does, for a WebSocket or not, and the port is then its own.
-    if endpoint.scheme is None:
-        port = url.port if endpoint.port is None else endpoint.port
-        return url.copy_with(host=endpoint.host, port=port)
-    scheme = endpoint.scheme
-    if url.scheme in _SOCKETS.values():
-        scheme = _SOCKETS[scheme]
-    return url.copy_with(scheme=scheme, host=endpoint.host, port=endpoint.port)
-
-
-def _origin_of(url: URL) -> str:
-    scheme, host, port = url.origin_key
-    return f"{scheme}://{bracketed(host)}:{port}"
 
 
 def _filled(template: str, service: str, endpoint: str) -> str:

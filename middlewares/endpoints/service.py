@@ -3,19 +3,23 @@
 Rules:
 
 - Everything that several threads or tasks change is changed under one lock, which nobody holds while waiting.
-- The source is asked by one at a time in each event loop (or among all threads). Where endpoints are known, that goes
-  on beside the requests; where none are, requests wait for it.
+- The source is asked by one at a time in each event loop (or among all threads), beside the requests. Where endpoints
+  are known these go on meanwhile; where none are they wait for the answer, each for as long as it may. Whoever gives up
+  waiting leaves the question to the others, and its answer to all that come later.
+- In a `Client`, a request without a deadline asks by itself: nothing ends its thread, and it needs no other.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from scallion.pipeline.errors import NoEndpoint
+from scallion.pipeline.incoming import unbounded
 from scallion.pipeline.request import Request
 from scallion.pipeline.runtime import Event, Runtime, run
 
@@ -39,6 +43,9 @@ RETRY = 1.0
 _LONGEST_QUESTION = 60.0
 _MOST_NEWS = 64
 
+# Half the price of `Draw(...)`.
+_new = tuple.__new__
+
 
 class Service:
     """The endpoints of one service.
@@ -49,7 +56,9 @@ class Service:
         members: All endpoints.
         news: Events to tell, by the next request that somebody observes.
         lost: Uses whose responses were forgotten.
+        stale_at: When `refresh` is to be called next, on the runtime's clock; also whenever there are no members.
         clock: Seconds, for `state`.
+        decay: Seconds in which what was measured loses most of its weight.
         background: What asks the source at this moment, beside the requests; the last one that did.
     """
 
@@ -60,6 +69,7 @@ class Service:
         choice: Choice,
         ejection: Ejection | None,
         slow_start: float,
+        longest_pause: float,
         random: Callable[[], float],
     ) -> None:
         self.name = name
@@ -71,78 +81,93 @@ class Service:
         self.background: threading.Thread | Task | None = None
         self._source = source
         self._choice = choice
+        self.decay = choice.averaged_over
         self._ejection = ejection
         self._slow_start = slow_start
+        self._longest_pause = longest_pause
         self._random = random
         self._layout: Any = None
-        self._uneven = False
+        self._uneven = self._tiered = self._clear = False
         self._out = 0
-        # When to ask the source again; None for never.
-        self._stale_at: float | None = 0.0
+        # Until when one of them, at least, is to be left alone.
+        self._paused_until = -inf
+        self.stale_at = -inf
         self._error: str | None = None
         self._asking: dict[Hashable, tuple[float, list[Event]]] = {}
-        self._began = False
+        # Those that are always the same.
+        self._fixed: tuple[Endpoint, ...] = ()
         if isinstance(source, Static):
-            self._endpoints: tuple[Endpoint, ...] = source.endpoints  # type: ignore[assignment]
-            self._stale_at = None
+            self._fixed = source.endpoints  # type: ignore[assignment]
 
     # What is known
 
-    def is_stale(self, now: float) -> bool:
-        """Whether the source is to be asked."""
-        return self._stale_at is not None and (not self.members or now >= self._stale_at)
-
     async def refresh(self, request: Request, runtime: Runtime) -> None:
-        """Ask the source: beside the request if there is something to go on with, else first.
+        """Have the source asked, and wait for the answer if there is nothing to go on with.
 
         Raises:
-            NoEndpoint: nothing is known, and cannot be told now.
+            NoEndpoint: nothing is known, and cannot be told now, or not until the request's deadline.
         """
+        if self._fixed:
+            with self.lock:
+                if not self.members:
+                    self._enter(self._fixed, runtime.clock())
+                self.stale_at = inf
+            return
+        deadline = inf if request.deadline is None else request.deadline
         while True:
             now = runtime.clock()
+            event: Event | None = None
             with self.lock:
-                if not self.members and self._error is not None and now < (self._stale_at or 0.0):
+                if not self.members and self._error is not None and now < self.stale_at:
                     raise self._unknown(request, now)
-                waiting = self._begin(runtime.key, now)
-                if waiting is None:
-                    break
-                if self.members:
-                    return
-                event = runtime.event()
-                waiting.append(event)
-            left = None if request.deadline is None else max(0.0, request.deadline - now)
-            if not await event.wait(left):
-                raise self._unknown(request, runtime.clock())
+                begins, waiting = self._begin(runtime.key, now)
+                if not self.members:
+                    event = runtime.event()
+                    waiting.append(event)
+            if begins:
+                await self._put(runtime, alone=event is not None and deadline == inf)
+            if event is None:
+                return
+            left = max(0.0, deadline - now)
+            # Whoever asked may be gone with its process, or its loop.
+            answered = await event.wait(min(_LONGEST_QUESTION, left))
             if self.members:
                 return
-        if not self.members:
-            await self._ask(runtime)
-            if not self.members:
+            if not answered and left <= _LONGEST_QUESTION:
                 raise self._unknown(request, runtime.clock())
-        elif runtime.blocking:
-            thread = threading.Thread(target=lambda: run(self._ask(runtime)), daemon=True)
-            self.background = thread
-            thread.start()
-        else:
+
+    async def _put(self, runtime: Runtime, *, alone: bool) -> None:
+        """Put the question: by this thread if it is `alone` and its own master, else beside the requests."""
+        if not runtime.blocking:
             from scallion.pipeline.runtime_tasks import start
 
             self.background = start(partial(self._ask, runtime))
+        elif alone:
+            await self._ask(runtime)
+        else:
+            thread = threading.Thread(target=lambda: run(self._ask(runtime)), daemon=True)
+            self.background = thread
+            thread.start()
 
-    def _begin(self, key: Hashable, now: float) -> list[Event] | None:
-        """Who waits for the question that is under way; None if it is the caller's to put it. Under the lock."""
+    def _begin(self, key: Hashable, now: float) -> tuple[bool, list[Event]]:
+        """Whether it is the caller's to put the question, and who waits for the answer. Under the lock."""
         asked = self._asking.get(key)
         if asked is not None and now - asked[0] < _LONGEST_QUESTION:
-            return asked[1]
-        self._asking[key] = (now, [])
-        return None
+            return False, asked[1]
+        # Those that wait for one that got lost learn the answer too.
+        waiting: list[Event] = [] if asked is None else asked[1]
+        self._asking[key] = (now, waiting)
+        return True, waiting
 
     async def _ask(self, runtime: Runtime) -> None:
         try:
-            found = await self._source.find(self.name, runtime)
+            # The deadline of who happens to ask is none of the others'.
+            with unbounded():
+                found = await self._source.find(self.name, runtime)
         except Exception as error:  # noqa: BLE001  # whatever it is, what was good remains good
             with self.lock:
                 self._error = f"{type(error).__name__}: {error}"
-                self._stale_at = runtime.clock() + RETRY
+                self.stale_at = runtime.clock() + RETRY
                 self._told("resolve_failed", error=self._error, known=len(self.members))
         else:
             with self.lock:
@@ -155,7 +180,7 @@ class Service:
 
     def _take(self, found: Found, now: float) -> None:
         self._error = None
-        self._stale_at = None if found.good_for is None else now + found.good_for
+        self.stale_at = inf if found.good_for is None else now + found.good_for
         before = [member.endpoint for member in self.members]
         if set(before) != set(found.endpoints):
             self._enter(found.endpoints, now)
@@ -182,21 +207,22 @@ class Service:
             members.append(member)
         self.members = members
         self._uneven = len({endpoint.weight for endpoint in endpoints}) > 1
+        self._tiered = len({endpoint.priority for endpoint in endpoints}) > 1
+        self._clear = any(endpoint.scheme == "http" for endpoint in endpoints)
         self._layout = self._choice.laid_out(members)
         self._out = sum(member.out for member in members)
 
     # Choosing
 
-    def begin(self, now: float) -> None:
-        """The first request: endpoints that were always known enter now."""
-        if self._began:
-            return
-        with self.lock:
-            if self._stale_at is None and not self.members:
-                self._enter(self._endpoints, now)
-            self._began = True
-
-    def choose(self, request: Request, tried: Tried, now: float, key: Key, *, secure: bool) -> Use:
+    def choose(
+        self,
+        request: Request,
+        tried: Tried,
+        now: float,
+        key: Key,
+        secure: bool,
+        refused: Collection[Member] = (),
+    ) -> Use:
         """Who is to be asked.
 
         Args:
@@ -205,67 +231,141 @@ class Service:
             now: The clock.
             key: What the request's option says it belongs to.
             secure: Whether it must not go to an endpoint without TLS.
+            refused: Who has refused this very attempt.
 
         Raises:
             NoEndpoint: there is none.
         """
         with self.lock:
-            while self.lost:
-                self.lost.popleft().over(now, failed=False)
+            if self.lost:
+                self._settle(now)
             if self._out:
                 self._bring_back(now)
-            among = self.members
-            if secure:
-                among = [each for each in among if each.endpoint.scheme != "http"]
+            among, panic = self.members, False
+            if (
+                tried.failed
+                or tried.pending
+                or refused
+                or self._out
+                or self._tiered
+                or now < self._paused_until
+                or (secure and self._clear)
+            ):
+                among, panic = self._preferred(tried, now, secure=secure, refused=refused)
             if not among:
                 raise self._unknown(request, now)
-            every, panic = among, False
-            if self._out:
-                among = [each for each in every if not each.out]
-                panic = not among
-                among = among or every
-            if tried.failed or tried.pending:
-                among = (
-                    [e for e in among if e not in tried.failed and e not in tried.pending]
-                    or [e for e in among if e not in tried.pending]
-                    or among
-                )
-            member = self._choice.pick(self._draw(among, now, request, key))
+            # Who asked for credentials gets them: another server may not know its nonce.
+            challengers = tried.challengers
+            member = None if challengers is None else challengers.pop(request, None)
+            if member is None or member not in among:
+                member = self._choice.pick(self._draw(among, now, request, key))
             member.pending += 1
             member.sent += 1
             tried.pending.append(member)
-            return Use(self, member, tried, now, panic=panic)
+            return Use(self, member, tried, now, panic)
 
-    def others(self, tried: Tried, *, secure: bool) -> bool:
-        """Whether there is an endpoint in use where the call has not been; arguments as of `choose`."""
+    def _preferred(
+        self, tried: Tried, now: float, *, secure: bool, refused: Collection[Member]
+    ) -> tuple[list[Member], bool]:
+        """Who is left when all are passed over that can be, and whether these are ejected, as all are."""
+        among, panic = self._usable(secure=secure)
+        # Each wish in its turn, unless nobody would be left.
+        if refused:
+            among = [each for each in among if each not in refused] or among
+        if now < self._paused_until:
+            among = [each for each in among if each.paused_until <= now] or among
+        if tried.failed or tried.pending:
+            among = (
+                [e for e in among if e not in tried.failed and e not in tried.pending]
+                or [e for e in among if e not in tried.pending]
+                or among
+            )
+        if self._tiered and among:
+            best = min(each.endpoint.priority for each in among)
+            among = [each for each in among if each.endpoint.priority == best]
+        return among, panic
+
+    def _usable(self, *, secure: bool) -> tuple[list[Member], bool]:
+        """Who is in use, or all if all are ejected, and whether they are."""
+        among = self.members
+        if secure and self._clear:
+            among = [each for each in among if each.endpoint.scheme != "http"]
+        if not self._out:
+            return among, False
+        usable = [each for each in among if not each.out]
+        return usable or among, not usable
+
+    def others(self, tried: Tried, refused: Collection[Member], *, secure: bool) -> bool:
+        """Whether there is an endpoint in use that has not refused, nor is being asked; arguments as of `choose`."""
         with self.lock:
             return any(
-                not (member.out or member in tried.failed or member in tried.pending)
+                not (member.out or member in refused or member in tried.pending)
                 and not (secure and member.endpoint.scheme == "http")
                 for member in self.members
             )
 
-    def _draw(self, among: list[Member], now: float, request: Request, key: Key) -> Draw:
-        def ramp(member: Member) -> float:
-            return member.ramp(now, self._slow_start)
+    def pause(
+        self,
+        member: Member,
+        seconds: float,
+        now: float,
+        *,
+        secure: bool,
+        refused: Collection[Member] = (),
+    ) -> float:
+        """Leave `member` alone for so long, or as long as it may ask for, while there are others.
 
-        weights = None
-        if self._uneven or (self._slow_start and any(each.warm_from is not None for each in among)):
+        Returns:
+            Seconds until an endpoint may be asked that does not want to be left alone; other arguments as of `choose`.
+        """
+        with self.lock:
+            member.asks_until = now + seconds
+            member.paused_until = now + min(seconds, self._longest_pause)
+            self._paused_until = max(self._paused_until, member.paused_until)
+            among, _ = self._usable(secure=secure)
+            return min(
+                each.asks_until - now if each.paused_until > now else 0.0
+                for each in [each for each in among if each not in refused] or [member]
+            )
+
+    def _draw(self, among: list[Member], now: float, request: Request, key: Key) -> Draw:
+        slow_start = self._slow_start
+        weights: list[float] | None = None
+        ramp = _all_of_it
+        if slow_start:
+
+            def ramp(member: Member) -> float:
+                return member.ramp(now, slow_start)
+
+        if self._uneven or (slow_start and any(each.warm_from is not None for each in among)):
             weights = [each.endpoint.weight * ramp(each) for each in among]
-        return Draw(among, weights, now, self._random, request, key, self._layout, ramp)
+        return _new(Draw, (among, weights, now, self._random, request, key, self._layout, ramp))
 
     # Judging. All under the lock.
 
     def measure(self, member: Member, seconds: float, now: float, *, failed: bool | None) -> None:
-        """Take a latency into the average. Only a success may improve it."""
-        decay = self._choice.averaged_over
-        if failed is False or seconds > member.faded(now, decay):
-            member.observe(seconds, now, decay)
+        """Take in how long there was no answer, which cannot better the average; failures are as slow as answers usually."""
+        if failed:
+            seconds = max(seconds, self._usual(member, now))
+        if seconds > member.faded(now, self.decay):
+            member.observe(seconds, now, self.decay)
+
+    def _usual(self, member: Member, now: float) -> float:
+        """The median of the others' latencies."""
+        others = (each.faded(now, self.decay) for each in self.members if each is not member)
+        known = sorted(latency for latency in others if latency)
+        return known[len(known) // 2] if known else 0.0
+
+    def count_success(self, member: Member, now: float) -> None:
+        """Count a success of an endpoint that has failed of late."""
+        member.failures = 0
+        member.forgiven(now, self.decay)
 
     def count_failure(self, member: Member, now: float) -> None:
         """Count a failure, and eject the endpoint if it is time."""
         member.failures += 1
         member.failed += 1
+        member.blamed(now, self.decay)
         if self._ejection is None or member not in self.members:
             return
         seconds = self._ejection.seconds_for(member, self.members, now)
@@ -280,6 +380,11 @@ class Service:
                 seconds=seconds,
                 ejections=member.ejections,
             )
+
+    def _settle(self, now: float) -> None:
+        """End what was forgotten."""
+        while self.lost:
+            self.lost.popleft().over(now, failed=False)
 
     def _bring_back(self, now: float) -> None:
         for member in self.members:
@@ -308,7 +413,7 @@ class Service:
             request.note(event, **fields)
 
     def _unknown(self, request: Request, now: float) -> NoEndpoint:
-        after = None if self._stale_at is None else max(0.0, self._stale_at - now)
+        after = max(0.0, self.stale_at - now) if abs(self.stale_at) < inf else None
         if self.members:
             return NoEndpoint(
                 f"The service {self.name!r} has endpoints without TLS only, and the request is an https one: "
@@ -328,10 +433,8 @@ class Service:
 
         now = (self.clock or time.monotonic)()
         with self.lock:
-            members = list(self.members) or [
-                Member(endpoint, now, 0.0) for endpoint in getattr(self, "_endpoints", ())
-            ]
-            decay = self._choice.averaged_over
+            self._settle(now)
+            members = self.members or [Member(endpoint, now, 0.0) for endpoint in self._fixed]
             return ServiceState(
                 self.name,
                 tuple(
@@ -341,13 +444,20 @@ class Service:
                         member.ramp(now, self._slow_start),
                         member.returns_in(now) if member.out else None,
                         member.pending,
-                        member.faded(now, decay),
+                        member.faded(now, self.decay),
                         member.sent,
                         member.failed,
                         member.failures,
                         member.ejections,
+                        member.endpoint.priority,
+                        member.paused_until - now if member.paused_until > now else None,
+                        member.penalty(now, self.decay),
                     )
                     for member in members
                 ),
                 self._error,
             )
+
+
+def _all_of_it(member: Member) -> float:  # noqa: ARG001
+    return 1.0

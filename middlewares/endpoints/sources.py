@@ -114,9 +114,7 @@ class DNS(Source):
 
 @dataclass(frozen=True)
 class SRV(Source):
-    """The servers that SRV records name (RFC 2782), with ports and weights. Needs dnspython: `scallion[dns]`.
-
-    Of the records those with the best priority are used.
+    """The servers that SRV records name (RFC 2782), with ports, weights and priorities. Needs dnspython: `scallion[dns]`.
 
     Attributes:
         name: Of the records; `{service}` stands for the service's name.
@@ -138,12 +136,17 @@ class SRV(Source):
     async def find(self, service: str, runtime: Runtime) -> Found:
         name = self.name.replace("{service}", service)
         answer = await runtime.offload(partial(self._ask, name))
-        best = min((record.priority for record in answer), default=0)
         endpoints = [
-            # A weight of 0 means: hardly ever, beside others that have one.
-            Endpoint(str(record.target).rstrip("."), record.port, weight=max(record.weight, 0.1))
-            for record in answer
-            if record.priority == best and str(record.target) != "."
+            Endpoint(
+                str(record.target).rstrip("."),
+                record.port,
+                # A weight of 0 means: hardly ever, beside others that have one.
+                weight=max(record.weight, 0.1),
+                priority=record.priority,
+            )
+            # Of a server that is named twice the better priority counts, which is the last.
+            for record in sorted(answer, key=lambda record: record.priority, reverse=True)
+            if str(record.target) != "."
         ]
         lives: float = answer.rrset.ttl if answer.rrset is not None else 1.0
         good_for = min(300.0, max(1.0, lives)) if self.interval is None else self.interval
@@ -163,7 +166,7 @@ class WatchedFile(Source):
     """A file that lists endpoints, read again when it has changed.
 
     It is JSON (a list of endpoints, or an object with such a list under the service's name; an endpoint is a
-    text, or an object with `endpoint` and `weight`) if it begins with a bracket or a brace, else one endpoint a line,
+    text, or an object with `endpoint`, `weight` and `priority`) if it begins with a bracket or a brace, else one endpoint a line,
     with `#` for comments. A file that cannot be read, or that names none, leaves what was good in use.
 
     Attributes:
@@ -280,7 +283,11 @@ def _entries(text: str, service: str) -> list[EndpointTypes]:
     if not isinstance(told, list):
         raise ValueError(f"Expected a list of endpoints, or an object with one for {service!r}")
     return [
-        Endpoint(**{**_parts(each.get("endpoint")), "weight": each.get("weight", 1.0)})
+        Endpoint(
+            **_parts(each.get("endpoint")),
+            weight=each.get("weight", 1.0),
+            priority=each.get("priority", 0),
+        )
         if isinstance(each, dict)
         else each
         for each in told

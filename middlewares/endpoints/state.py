@@ -24,6 +24,9 @@ class EndpointState:
         failed: Failed ones in all.
         failures: Failed ones in a row, up to now.
         ejections: That count for the length of the next one.
+        priority: As its source says; 0 is the best.
+        paused_for: Seconds for which it asked to be left alone; None if it did not.
+        penalty: By what its failures of late make it look dearer than it is, to `PowerOfTwo` and `LeastPending`.
     """
 
     endpoint: str
@@ -36,12 +39,17 @@ class EndpointState:
     failed: int
     failures: int
     ejections: int
+    priority: int = 0
+    paused_for: float | None = None
+    penalty: float = 1.0
 
     @property
     def condition(self) -> str:
-        """In words: "in use", "warming up: 40 %", "ejected for 12.5 s"."""
+        """In words: "in use", "warming up: 40 %", "paused for 0.8 s", "ejected for 12.5 s"."""
         if self.returns_in is not None:
             return f"ejected for {self.returns_in:.1f} s"
+        if self.paused_for is not None:
+            return f"paused for {self.paused_for:.1f} s"
         return "in use" if self.warm >= 1 else f"warming up: {self.warm:.0%}".replace("%", " %")
 
     def _cells(self) -> tuple[str, ...]:
@@ -66,12 +74,12 @@ class ServiceState:
 
     def __repr__(self) -> str:
         out = sum(each.returns_in is not None for each in self.endpoints)
+        paused = sum(each.paused_for is not None for each in self.endpoints)
         pending = sum(each.pending for each in self.endpoints)
         failed = "" if self.error is None else f", {self.error}"
+        out_of_use = f"{out} ejected, {paused} paused" if paused else f"{out} ejected"
         many = len(self.endpoints)
-        return (
-            f"<Service {self.service} {many} endpoints, {out} ejected, {pending} pending{failed}>"
-        )
+        return f"<Service {self.service} {many} endpoints, {out_of_use}, {pending} pending{failed}>"
 
     def __str__(self) -> str:
         rows = [_HEADINGS, *(each._cells() for each in self.endpoints)]

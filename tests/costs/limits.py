@@ -10,11 +10,13 @@ import sys
 from typing import NamedTuple
 
 __all__ = [
+    "COLOURS",
     "CONNECTION_BYTES",
     "CONSTRUCTION_CALLS",
     "C_CALLS",
     "GARBAGE",
     "GARBAGE_OF_ASYNCIO",
+    "IDLE_LAYER_CALLS",
     "LAYER_CALLS",
     "ONE_SHOT_CALLS",
     "PYTHON_CALLS",
@@ -89,6 +91,42 @@ THREADS = Limit(1.02, goal=1)
 
 # Python calls per request that each further layer makes, the layer's own included.
 LAYER_CALLS = {"sync": Limit(3, goal=2), "asyncio": Limit(5.1, goal=4), "trio": Limit(5.1, goal=4)}
+
+# Python calls per request of each layer of the stack for services, alone, working, with nothing special to do; in the
+# order of `COLOURS`. The goal is what two microseconds are worth. What is dearer keeps several books, is ready
+# to send again, or makes trio's scopes.
+COLOURS = ("sync", "asyncio", "trio")
+_IDLE_LAYER = 12
+IDLE_LAYER_CALLS = {
+    name: dict(zip(COLOURS, (Limit(most, goal=_IDLE_LAYER) for most in mosts), strict=True))
+    for name, mosts in {
+        "Tracing": (3, 3, 3),
+        "Metrics": (3, 3, 3),
+        "Logging": (4, 4, 4),
+        "RequestId": (7, 7, 7),
+        "Bulkhead": (9, 10, 10),
+        "Deadlines": (5, 14, 52),
+        "Coalescing": (10, 14, 17),
+        "Redirects": (2, 3, 3),
+        "IdempotencyKeys": (3, 3, 3),
+        "IdempotencyKeys, a key made": (9, 9, 9),
+        "Retries": (3, 4, 4),
+        "Retries with a budget": (8, 9, 9),
+        "Hedging, nothing known yet": (15, 16, 16),
+        "Hedging, armed": (16, 26, 240),
+        "Endpoints": (44, 46, 46),
+        "CircuitBreaker": (9, 10, 10),
+        "AdaptiveConcurrency, gradient": (11, 12, 12),
+        "AdaptiveConcurrency, AIMD": (12, 13, 13),
+        "RateLimit": (11, 11, 11),
+        "Authentication": (2, 2, 2),
+        "AttemptTimeouts": (3, 12, 50),
+        "DeadlinePropagation": (9, 9, 9),
+        "AttemptTracing": (5, 5, 5),
+        "AttemptMetrics": (3, 3, 3),
+        "FaultInjection": (4, 4, 4),
+    }.items()
+}
 
 # Python calls: a client made and closed; `get()` over http, connection and all.
 CONSTRUCTION_CALLS = {"sync": Limit(225, goal=150), "asyncio": Limit(215, goal=150)}

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from importlib import import_module
 from json import dumps, loads
 from pathlib import Path
 from threading import Thread, current_thread, main_thread
@@ -23,6 +24,7 @@ from typing import Any, Self
 from driving import KINDS, Face, Results, at_once, close, ready, sequence
 from processes import environment
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 WARM_UP = 20
 REQUESTS = 200
 
@@ -78,6 +80,47 @@ def layers(face: Face, url: str, **settings: Any) -> Results:
     return {
         "python": (calls(face, url, middlewares=[idle] * 10, **settings)["python"] - without) / 10
     }
+
+
+def idle_layers(face: Face, url: str, **settings: Any) -> Results:  # nothing is sent
+    """Python calls per request that each layer makes, alone before a transport that answers by itself."""
+    import scallion
+
+    # In the place of this folder, whose `limits` is not the package of that name.
+    sys.path[0] = str(BENCHMARKS)
+    from measures.idle_layers import LAYERS, UNDER
+
+    def answer(request: Any) -> Any:
+        # Every transport asks where it goes and what it says.
+        assert request.url.origin_key
+        assert request.headers.raw
+        return scallion.Response(200)
+
+    async def answer_later(request: Any) -> Any:
+        response = answer(request)
+        await sleep(0)
+        return response
+
+    sleep = None if face.sync else import_module(face.colour).sleep
+    transport = scallion.MockTransport(answer if face.sync else answer_later)
+
+    def per_request(*layers: Any) -> float:
+        pipeline = scallion.Pipeline(*layers)
+        counted: Results = calls(
+            face, "http://example.org/", pipeline=pipeline, transport=transport
+        )
+        return float(counted["python"])
+
+    bare = per_request()
+    found: Results = {}
+    for name, make in LAYERS.items():
+        outer = UNDER.get(name)
+        if outer is None:
+            found[name] = round(per_request(make()) - bare, 1)
+        else:
+            alone = per_request(LAYERS[outer]())
+            found[name] = round(per_request(LAYERS[outer](), make()) - alone, 1)
+    return found
 
 
 def growth(face: Face, url: str, **settings: Any) -> Results:

@@ -11,7 +11,9 @@ from support.peers import Certificate
 from .conftest import Measure
 from .limits import (
     C_CALLS,
+    COLOURS,
     CONSTRUCTION_CALLS,
+    IDLE_LAYER_CALLS,
     LAYER_CALLS,
     ONE_SHOT_CALLS,
     PYTHON_CALLS,
@@ -65,6 +67,20 @@ def test_a_layer_that_does_nothing_makes_few_calls(
     calls = measure("layers", colour, server)["python"]
 
     LAYER_CALLS[colour].check(f"Python calls per request and layer, {colour}", calls)
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_idle_layers_of_the_stack_for_services_make_few_calls(
+    colour: str, server: str, measure: Measure
+) -> None:
+    """
+    Each alone: it works on every request, and has nothing special to do.
+    """
+    measured = measure("idle_layers", colour, server)
+
+    assert set(IDLE_LAYER_CALLS) == set(measured)
+    for name, calls in measured.items():
+        IDLE_LAYER_CALLS[name][colour].check(f"Python calls of an idle {name}, {colour}", calls)
 
 
 @pytest.mark.parametrize("colour", PYTHON_CALLS_OF_MANY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from scallion import (
     AsyncClient,
     Authentication,
     BasicAuth,
+    Bulkhead,
     Client,
     Limits,
     MockTransport,
@@ -52,6 +54,7 @@ def test_each_number_has_its_origin(kind: Any) -> None:
         "timeouts.connect = 2.0 (config.toml)",
         "retries.cap = 1.0 (environment O_RETRIES_CAP)",
         "breaker.ratio = 0.3 (argument)",
+        "hedging = on (argument)",
         "hedging.percentile = 0.95 (default)",
         "connections.max = 100 (default)",
         "rate_limit = off (default)",
@@ -120,6 +123,8 @@ def test_a_client_without_settings_is_explained_too() -> None:
         "follow_redirects = off (pipeline)",
         "max_redirects = 3 (argument)",
         "trust_env = on (default)",
+        "verify = on (default)",
+        "http2 = off (default)",
         "transport for all://*.internal: MockTransport",
     ):
         assert line in told
@@ -229,3 +234,155 @@ def test_it_shows_itself() -> None:
     explained = Client().explain()
 
     assert str(explained) == repr(explained)
+
+
+# What holds, whoever said it
+
+
+def own_layers(client: Any) -> list[str]:
+    """The lines of the layers that were added: between the last preset layer outside the slot, and the slot."""
+    told = client.explain().splitlines()
+    slot = told.index("-- per call --")
+    return [line.strip() for line in told[told.index("Deadlines") + 2 : slot]]
+
+
+@CLIENTS
+def test_a_layer_that_was_added_tells_its_own_numbers(kind: Any) -> None:
+    """
+    Though there is a section for its class, which may be on or off.
+    """
+    retrying = kind.for_service("o", retries=False, middlewares=[Retries(attempts=7)])
+    bounded = kind.for_service("o", middlewares=[Bulkhead(limit=3)])
+
+    own = own_layers(retrying)
+    assert "Retries" == own[0]
+    assert "attempts = 7 (argument)" in own
+    assert "budget = none (default)" in own
+    told = lines(retrying)
+    off = told[told.index("off") :]
+    assert "retries = off (argument)" in off
+    assert "budget = off (retries and hedging are off)" in off
+    assert not [line for line in told if line.startswith("budget.")]
+
+    own = own_layers(bounded)
+    assert ["Bulkhead", "limit = 3 (argument)", "queue = 100 (default)"] == own[:3]
+    assert 1 == lines(bounded).count("bulkhead.limit = 100 (default)")
+
+
+@CLIENTS
+def test_a_transport_of_ones_own_tells_its_limits(kind: Any) -> None:
+    """
+    The settings' do not hold.
+    """
+    transport = scallion.HTTPTransport if kind is Client else scallion.AsyncHTTPTransport
+
+    told = lines(
+        kind.for_service("o", transport=transport(limits=Limits(max_connections=7), http2=True))
+    )
+
+    for line in (
+        "connections.max = 7 (transport)",
+        "connections.idle = none (transport)",
+        "http2 = on (transport)",
+        "verify = on (default)",
+    ):
+        assert line in told, line
+
+
+@CLIENTS
+def test_what_a_client_is_told_later_holds(kind: Any) -> None:
+    """
+    Its timeout, its address, its redirects.
+    """
+    client = kind.for_service("o", base_url="http://o/v1")
+    assert "base_url = http://o/v1/ (argument)" in lines(client)
+
+    client.timeout = Timeout(9, pool=2.0)
+    client.base_url = "http://u:hunter2@other"
+    client.follow_redirects = True
+
+    told = lines(client)
+    for line in (
+        "base_url = http://REDACTED:REDACTED@other (client.base_url)",
+        "follow_redirects = on (client.follow_redirects)",
+        "timeouts.total = 30.0 (default)",
+        "timeouts.read = 9 (client.timeout)",
+        "timeouts.pool = 2.0 (default)",
+    ):
+        assert line in told, line
+    client.timeout = Timeout(9, total=4.0)
+    assert "timeouts.total = 4.0 (client.timeout)" in lines(client)
+    client.timeout = None
+    assert "timeouts.total = none (client.timeout)" in lines(client)
+
+
+def test_what_is_lifted_is_told() -> None:
+    """
+    The layer is not there, and the line is.
+    """
+    told = lines(Client.for_service("o", timeouts={"attempt": None}))
+
+    assert "AttemptTimeouts" not in told
+    assert "timeouts.attempt = none (argument)" in told
+
+
+def test_what_follows_another_setting_says_so() -> None:
+    """
+    An attempt takes no longer than the call.
+    """
+    told = lines(Client.for_service("o", timeouts={"total": 5}))
+
+    assert "timeouts.attempt = 5.0 (timeouts.total)" in told
+
+
+@CLIENTS
+@pytest.mark.parametrize("how", ["argument", "all.toml", "environment O_HEDGING"])
+def test_a_layer_that_was_switched_on_says_by_whom(kind: Any, how: str) -> None:
+    """
+    All its numbers are defaults, and it is not.
+    """
+    settings = {
+        "argument": ServiceSettings(hedging=True),  # type: ignore[arg-type]
+        "all.toml": ServiceSettings.from_mapping({"hedging": True}, "all.toml"),
+        "environment O_HEDGING": ServiceSettings.from_env("O_", {"O_HEDGING": "on"}),
+    }[how]
+
+    told = lines(kind.for_service("o", settings=settings))
+
+    assert f"hedging = on ({how})" == told[told.index("Hedging") + 1]
+
+
+@CLIENTS
+def test_the_network_is_told(kind: Any) -> None:
+    """
+    What TLS trusts, which protocols, which proxy; no key's password.
+    """
+    client = kind.for_service(
+        "o", http2=True, http1=False, trust_env=False, verify=False, proxy="http://u:hunter2@p:3128"
+    )
+    told = lines(client)
+
+    for line in (
+        "trust_env = off (argument)",
+        "verify = off (argument)",
+        "http1 = off (argument)",
+        "http2 = on (argument)",
+    ):
+        assert line in told, line
+    assert any(line.endswith(" through http://p:3128") for line in told)
+    assert "hunter2" not in client.explain()
+    secure = lines(kind(verify=ssl.create_default_context()))
+    assert "verify = SSLContext (argument)" in secure
+
+
+def test_a_login_of_a_layer_is_told_by_its_kind() -> None:
+    """
+    Unless the client's own goes over it.
+    """
+    layer = Pipeline(Authentication(BasicAuth("u", "hunter2")), scallion.Redirects())
+
+    assert "auth = BasicAuth (argument)" in lines(Client(pipeline=layer))
+    assert "auth = none (default)" in lines(Client())
+    assert ["auth = BasicAuth (argument)"] == [
+        line for line in lines(Client(auth=("u", "hunter2"))) if line.startswith("auth")
+    ]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import scallion
-from scallion import AsyncClient, Client, MockTransport, Request, Response
+from scallion import AsyncClient, Client, MockTransport, Request, Response, service_stack
 from scallion._service_settings import ServiceSettings
 from support.colours import Drive
 
@@ -92,6 +92,28 @@ def test_settings_and_arguments_are_told_apart(kind: Any) -> None:
         ({"retries": {"atempts": 1}}, ValueError, r"retries\.atempts is no setting"),
         ({"settings": {"retrys": {}}}, ValueError, r"settings: retrys is no setting"),
         ({"name": ""}, ValueError, r"needs the name of a service"),
+        ({"name": " "}, ValueError, r"needs the name of a service"),
+        ({"name": 5}, TypeError, r"needs the name of a service, such as 'orders', not int"),
+        ({"name": "a/b"}, ValueError, r"not 'a/b': where it is, say by base_url="),
+        ({"name": "a b"}, ValueError, r"not 'a b': where it is, say by base_url="),
+        (
+            {"name": "http://u:hunter2@orders"},
+            ValueError,
+            r"not 'http://REDACTED:REDACTED@orders': where it is",
+        ),
+        ({"base_url": ""}, ValueError, r"base_url must be an absolute URL with http or https"),
+        ({"base_url": "orders:80"}, ValueError, r"base_url must be an absolute URL"),
+        ({"rate_limit": True}, ValueError, r"rate_limit \(argument\) needs a rate"),
+        (
+            {"endpoints": {"addresses": ["a:1"], "hash_by": "X-User"}},
+            ValueError,
+            r"endpoints\.hash_by \(argument\) is for choice = \"consistent_hash\"",
+        ),
+        (
+            {"timeouts": {"attempt": 50}},
+            ValueError,
+            r"timeouts\.attempt = 50\.0 \(argument\) must be at most timeouts\.total = 30\.0 \(default\)",
+        ),
     ],
 )
 def test_mistakes_are_refused(
@@ -128,3 +150,82 @@ def test_layers_of_ones_own_are_added(kind: Any) -> None:
 
     assert mine in client.pipeline
     assert "mine" in client.explain()
+
+
+@CLIENTS
+@pytest.mark.parametrize("name", ["orders", "orders.internal", "orders:8080", "bücher"])
+def test_a_name_is_a_host(kind: Any, name: str) -> None:
+    """
+    A port and letters of any alphabet may be in it.
+    """
+    assert scallion.URL(f"http://{name}") == kind.for_service(name).base_url
+
+
+@pytest.mark.parametrize(
+    ("key", "passed"),
+    [(None, 2), ("service", 2), ("origin", 6), ("header:X-Tenant", 4)],
+)
+def test_a_rate_is_the_services_or_each_endpoints(key: str | None, passed: int) -> None:
+    """
+    The service's by default: a further endpoint does not raise what was agreed on.
+    """
+    rate = {"rate": "2/minute", "wait": False} | ({} if key is None else {"key": key})
+    client = Client.for_service(
+        "orders",
+        endpoints={"addresses": ["a:1", "b:1", "c:1"], "choice": "round_robin"},
+        rate_limit=rate,
+        retries=False,
+        transport=MockTransport(lambda request: Response(200)),
+    )
+    counted = 0
+    for number in range(24):
+        try:
+            client.get("/", headers={"X-Tenant": str(number % 2)})
+        except scallion.RateLimited:
+            continue
+        counted += 1
+    # Another host has a rate of its own.
+    client.get("http://elsewhere/")
+
+    assert passed == counted
+
+
+def test_a_key_stays_with_the_service(drive: Drive) -> None:
+    """
+    A redirect to another origin takes it along no more than the login.
+    """
+    heard: list[scallion.Headers] = []
+
+    def answer(request: Request) -> Response:
+        heard.append(request.headers.copy())
+        where = {"Location": "http://elsewhere/"}
+        return Response(307, headers=where) if request.url.host == "orders" else Response(200)
+
+    options: dict[str, Any] = {
+        "transport": MockTransport(answer),
+        "redirects": True,
+        "headers": {"X-Api-Key": "k", "Authorization": "a", "X-Team": "cart"},
+    }
+
+    async def scenario() -> Response:
+        if drive.blocking:
+            with Client.for_service("orders", **options) as client:
+                return client.get("/")
+        async with AsyncClient.for_service("orders", **options) as client:
+            return await client.get("/")
+
+    assert 200 == drive(scenario).status_code
+    names = ("X-Api-Key", "Authorization", "X-Team")
+    assert [["k", "a", "cart"], [None, None, "cart"]] == [
+        [headers.get(name) for name in names] for headers in heard
+    ]
+
+
+@pytest.mark.parametrize("layer", service_stack().layers, ids=lambda layer: type(layer).__name__)
+def test_the_stack_is_frozen(layer: Any) -> None:
+    """
+    Every layer, and the slots.
+    """
+    for name in [*vars(layer), "more"]:
+        with pytest.raises((AttributeError, TypeError)):
+            setattr(layer, name, 5)

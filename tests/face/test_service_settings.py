@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import re
 import tomllib
 from dataclasses import fields
 from typing import Any
@@ -10,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scallion._client import Client
 from scallion._service_layers import limits_of, pipeline_of, timeout_of
 from scallion._service_settings import ServiceSettings
 from scallion._settings_reading import duration, kind_of
@@ -21,11 +25,19 @@ from scallion._settings_sections import (
     RetrySettings,
 )
 from scallion.middlewares.circuit_breaker import CircuitBreaker
+from scallion.middlewares.coalescing import Coalescing
+from scallion.middlewares.endpoints import ConsistentHash, Endpoints, PowerOfTwo
 from scallion.middlewares.hedging import Hedging
+from scallion.middlewares.logging import Logging
 from scallion.middlewares.redirects import Redirects
 from scallion.middlewares.retries import Retries
 from scallion.middlewares.timeouts import AttemptTimeouts, Deadlines
+from scallion.middlewares.tracing import AttemptTracing, Tracing
+from scallion.pipeline.errors import ConnectError
+from scallion.pipeline.request import Request
+from scallion.pipeline.response import Response
 from scallion.pipeline.settings import Limits, Timeout
+from scallion.transports.mock import MockTransport
 
 # What a section that is off by default needs to be made.
 NEEDED: dict[str, dict[str, Any]] = {
@@ -92,7 +104,7 @@ def test_sections_say_what_their_layers_do_by_default(key: str) -> None:
     usual = section.kind()()
     made = section.make()
 
-    preset = {"retries": {"attempt_header"}}.get(key, set())
+    preset = {"retries": {"attempt_header", "transient"}}.get(key, set())
     for one in fields(usual):
         if one.init and one.repr and one.name not in preset:
             assert getattr(usual, one.name) == getattr(made, one.name), one.name
@@ -179,6 +191,7 @@ def test_a_file_is_laid_over_the_preset() -> None:
         "retries.attempts": 5,
         "retries.statuses": (503,),
         "breaker": False,
+        "hedging": True,
         "hedging.delay": 0.5,
     } == said
 
@@ -219,9 +232,9 @@ def test_later_sources_win() -> None:
             "config.toml: retries.atempts is no setting: did you mean 'attempts'?; retries has attempts, base,",
         ),
         (
-            {"tracing": {"x": 1}},
+            {"metrics": {"x": 1}},
             ValueError,
-            "tracing.x is no setting; tracing has none: it is on or off",
+            "metrics.x is no setting; metrics has none: it is on or off",
         ),
         (
             {"retries": {"attempts": "three"}},
@@ -248,24 +261,44 @@ def test_later_sources_win() -> None:
         ({"timeouts": {"total": 0}}, ValueError, "timeouts: Deadlines total must be more than 0"),
         ({"timeouts": False}, ValueError, "config.toml: timeouts cannot be off"),
         ({"connections": {"max": 0}}, ValueError, "Limits max_connections must be at least 1"),
-        ({"base_url": "http://h:x"}, ValueError, "config.toml: base_url: "),
+        (
+            {"base_url": "http://h:x"},
+            ValueError,
+            "such as 'http://orders.internal', not 'http://h:x' (Invalid port",
+        ),
+        ({"base_url": ""}, ValueError, "config.toml: base_url must be an absolute URL"),
+        ({"base_url": "/v1"}, ValueError, "base_url must be an absolute URL"),
+        ({"base_url": "ftp://orders"}, ValueError, "base_url must be an absolute URL"),
+        ({"base_url": "orders.internal"}, ValueError, "base_url must be an absolute URL"),
         ({"endpoints": {"addresses": ["http://h:x"]}}, ValueError, "config.toml: endpoints: "),
         ({"base_url": 7}, TypeError, "config.toml: base_url must be a text, not 7"),
         (
-            {"rate_limit": True},
-            ValueError,
-            'rate_limit: it needs a rate, such as rate = "100/second"',
-        ),
-        (
-            {"endpoints": True},
-            ValueError,
-            "it needs one of addresses, file, dns and srv, and has none",
-        ),
-        (
             {"endpoints": {"dns": "a", "file": "b"}},
             ValueError,
-            "it needs one of addresses, file, dns and srv, and has file and dns",
+            "endpoints: it takes one of addresses, file, dns and srv, and has file and dns: set to none",
         ),
+        (
+            {"endpoints": {"addresses": ["a"], "refresh": 5}},
+            ValueError,
+            "endpoints: refresh is for file, dns and srv: addresses are never asked for again",
+        ),
+        ({"endpoints": {"failures": 0}}, ValueError, "endpoints: Ejection failures must be"),
+        ({"rate_limit": {"patience": -1}}, ValueError, "rate_limit: RateLimit patience must be"),
+        ({"rate_limit": {"key": "tenant"}}, ValueError, "key must be 'service', 'origin', or a"),
+        ({"rate_limit": {"key": "header:"}}, ValueError, "such as 'header:X-Tenant': 'header:'"),
+        ({"faults": {"rate": 2}}, ValueError, "faults: Fault rate must be"),
+        (
+            {"retries": {"on": ["ReadTimeout", "KeyError"]}},
+            ValueError,
+            "retries: on has names of errors, such as 'NetworkError', and 'KeyError' is none",
+        ),
+        (
+            {"timeouts": {"attempt": 50, "total": 10}},
+            ValueError,
+            "timeouts.attempt = 50.0 (config.toml) must be at most timeouts.total = 10.0 (config.toml)",
+        ),
+        ({"redirects": {"sensitive": "x-api-key"}}, TypeError, "must be a list of texts"),
+        ({"logging": {"secrets": [""]}}, ValueError, "logging: The name of a secret parameter"),
         ({"endpoints": {"dns": "a:b"}}, ValueError, "dns must be a name, or name:port, not 'a:b'"),
         ([], TypeError, "config.toml must be a mapping of settings, not []"),
     ],
@@ -377,9 +410,15 @@ def test_the_environment_is_read_by_its_prefix() -> None:
         "retries.retry_unsent": False,
         "timeouts.read": None,
         "timeouts.total": 1.5,
+        "timeouts.attempt": 1.5,
         "breaker": False,
+        "hedging": True,
+        "rate_limit": True,
         "rate_limit.rate": "10/second",
     } == said
+    assert "timeouts.total" == known["timeouts.attempt"][1]
+    assert "environment ORDERS_HEDGING" == known["hedging"][1]
+    assert "environment ORDERS_RATE_LIMIT_RATE" == known["rate_limit"][1]
     assert "hedging.percentile" in known
     assert "environment ORDERS_RETRIES_ATTEMPTS" == known["retries.attempts"][1]
 
@@ -426,7 +465,26 @@ def test_each_setting_has_a_variable_of_its_own() -> None:
             ValueError,
             "environment variable O_BREAKER must be on or off, not 'maybe'",
         ),
-        ("O_RETRIES_RETRY_UNSENT", "", ValueError, "must be true or false, not ''"),
+        ("O_RETRIES_RETRY_UNSENT", "perhaps", ValueError, "must be true or false, not 'perhaps'"),
+        (
+            "O_RETRIES_ATTEMPTS",
+            "",
+            ValueError,
+            "environment variable O_RETRIES_ATTEMPTS is empty: leave it out for the default",
+        ),
+        (
+            "O_TIMEOUTS_TOTAL",
+            " ",
+            ValueError,
+            'O_TIMEOUTS_TOTAL is empty: leave it out for the default, and say "none" for none',
+        ),
+        ("O_BREAKER", "", ValueError, "O_BREAKER is empty: leave it out for the default"),
+        ("O_BASE_URL", "", ValueError, "O_BASE_URL is empty: leave it out for the default"),
+        ("O_BASE_URL", "orders", ValueError, "environment variable O_BASE_URL must be an absolute"),
+        ("O_PORT", "8080", ValueError, "environment variable O_PORT is no setting"),
+        ("O_ENDPOINTS_PORT", "8080", ValueError, "variable O_ENDPOINTS_PORT is no setting"),
+        ("O_RETRIES_NAME", "x", ValueError, "variable O_RETRIES_NAME is no setting"),
+        ("O_RETRIES_ENV_X", "x", ValueError, "variable O_RETRIES_ENV_X is no setting"),
         ("O_BREAKER_RATIO", "nan", ValueError, "must be a number, not 'nan'"),
         ("O_RETRIES_ATTEMPTS", "0", ValueError, "environment: retries: Retries attempts counts"),
         ("O_TIMEOUTS", "off", ValueError, "environment variable O_TIMEOUTS cannot be off"),
@@ -453,15 +511,58 @@ def test_variables_that_are_wrong_are_refused_by_name(
         "PORT",
         "PORT_80_TCP",
         "PORT_80_TCP_ADDR",
+        "PORT_80_TCP_PORT_END",
+        "DB_SERVICE_HOST",
+        "DB_SERVICE_PORT",
+        "DB_SERVICE_PORT_HTTP",
+        "DB_PORT",
+        "DB_PORT_5432_TCP",
+        "DB_PORT_5432_TCP_PROTO",
+        "RETRIES_DB_PORT",
     ],
 )
 def test_what_kubernetes_sets_is_passed_over(name: str) -> None:
     """
-    It does so for each service, whose name may be the prefix.
+    It does so for each service, whose name may be the prefix, or begin like it.
     """
     assert ServiceSettings() == ServiceSettings.from_env(
         "ORDERS_", {f"ORDERS_{name}": "tcp://10.0.0.1"}
     )
+
+
+@pytest.mark.parametrize("link", ["", "DB_"])
+def test_what_a_linked_container_sets_is_passed_over(link: str) -> None:
+    """
+    Its address, its name, and all variables of its own.
+    """
+    environ = {
+        f"ORDERS_{link}NAME": "/shop/orders",
+        f"ORDERS_{link}PORT": "udp://172.17.0.5:53",
+        f"ORDERS_{link}ENV_PASSWORD": "hunter2",
+        "ORDERS_RETRIES_ATTEMPTS": "5",
+    }
+
+    assert "ServiceSettings(retries.attempts=5)" == repr(
+        ServiceSettings.from_env("ORDERS_", environ)
+    )
+
+
+def test_none_empties_a_list() -> None:
+    """
+    In the environment, where an empty text is a mistake.
+    """
+    chosen = ServiceSettings.from_env("O_", {"O_RETRIES_STATUSES": "none", "O_FAULTS": "off"})
+
+    assert () == chosen.retries.statuses  # type: ignore[union-attr]
+
+
+def test_what_is_off_has_no_settings() -> None:
+    """
+    A switch wins over the numbers beside it.
+    """
+    environ = {"O_HEDGING": "off", "O_HEDGING_DELAY": "1s"}
+
+    assert ServiceSettings.from_env("O_", environ).hedging is None
 
 
 def test_a_prefix_is_needed() -> None:
@@ -510,7 +611,7 @@ def test_layers_are_made_of_their_sections() -> None:
     assert hedging is not None
     assert retries.budget is hedging.budget
     assert "attempts=5, wait=FullJitter(base=0.1, cap=1.0)" in repr(retries)
-    assert "Redirects(follow=True, limit=3)" == repr(pipeline.find(Redirects))
+    assert repr(pipeline.find(Redirects)).startswith("Redirects(follow=True, limit=3, sensitive=")
     assert Deadlines(None) == pipeline.find(Deadlines)
     assert AttemptTimeouts not in pipeline
     breaker = pipeline.find(CircuitBreaker)
@@ -568,3 +669,272 @@ def test_sections_are_shown_without_logins() -> None:
     assert "RetrySettings(attempts=5)" == repr(RetrySettings(attempts=5))
     assert "RedirectSettings()" == repr(RedirectSettings())
     assert "EndpointSettings(addresses=(a, b))" == repr(EndpointSettings(addresses=("a", "b")))
+
+
+def test_nothing_with_a_login_is_shown() -> None:
+    """
+    Not by a value's repr, nor by errors, wherever in a text the login stands.
+    """
+    chosen = ServiceSettings.from_mapping(
+        {
+            "base_url": "http://u:hunter2@h/",
+            "rate_limit": {"rate": "1/second", "storage": "redis://:hunt/er2@127.0.0.1:1"},
+        }
+    )
+    shown = repr(list(chosen)) + repr(chosen) + repr(pipeline_of(chosen))
+    assert "REDACTED" in shown
+
+    mistakes: list[Any] = [
+        {"base_url": "htp//u:hunter2@h"},
+        {"base_url": "http://u:hunter2@h:x"},
+        {"base_url": ["http://u:hunter2@h"]},
+        {"rate_limit": "redis://:hunter2@h"},
+        {"rate_limit": {"storage": ["redis://:hunter2@h"]}},
+        {"endpoints": {"addresses": "http://u:hunter2@h"}},
+        *(
+            {"rate_limit": {"storage": storage}}
+            for storage in (
+                "redis:/:hunter2@h/0",
+                "redis//:hunter2@h",
+                "rediss:hunter2@h",
+                "mongodb://u:hunter2@h",
+            )
+        ),
+    ]
+    for mistake in mistakes:
+        with pytest.raises((TypeError, ValueError)) as raised:
+            ServiceSettings.from_mapping(mistake, "config.toml")
+        shown += str(raised.value)
+
+    assert "hunt" not in shown
+
+
+# Copies
+
+
+@pytest.mark.parametrize(
+    "copied", [lambda s: pickle.loads(pickle.dumps(s)), copy.deepcopy, copy.copy]
+)
+def test_settings_can_be_copied(copied: Any) -> None:
+    """
+    With where each value came from, to another process as well.
+    """
+    base = ServiceSettings.from_mapping({"retries": {"attempts": 5}, "hedging": True}, "a.toml")
+    chosen = base.updated({"breaker": False, "timeouts": {"total": 3}})
+
+    made = copied(chosen)
+
+    assert chosen == made
+    assert told(chosen) == told(made)
+    assert hash(chosen) == hash(made)
+
+
+# What comes from several sources
+
+
+def test_incomplete_sections_can_be_completed() -> None:
+    """
+    A number from one source, and what it is a number of from another, in either order.
+    """
+    chosen = ServiceSettings.from_env(
+        "X_",
+        {"X_ENDPOINTS_EJECTED_FOR": "3s", "X_RATE_LIMIT_PATIENCE": "1s", "X_FAULTS_RATE": "0.5"},
+    )
+    later = {
+        "endpoints": {"addresses": ["a:1"]},
+        "rate_limit": {"rate": "1/second"},
+        "faults": {"status": 503},
+        "base_url": "http://orders",
+    }
+
+    shown = repr(pipeline_of(chosen.updated(later)))
+
+    assert "base=3" in shown
+    assert "patience=1.0" in shown
+    assert "Fault(rate=0.5" in shown
+    under = ServiceSettings.from_mapping(later, "config.toml")
+    both = ServiceSettings.from_env("X_", {"X_ENDPOINTS_EJECTED_FOR": "3s"}, base=under)
+    assert "base=3" in repr(pipeline_of(both))
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        (
+            {"X_ENDPOINTS_EJECTED_FOR": "3s"},
+            "endpoints (environment X_ENDPOINTS_EJECTED_FOR) needs one of addresses, file, dns and srv, and has none",
+        ),
+        (
+            {"X_RATE_LIMIT": "on"},
+            'rate_limit (environment X_RATE_LIMIT) needs a rate, such as rate = "100/second"',
+        ),
+        ({"X_FAULTS_RATE": "1"}, "faults (environment X_FAULTS_RATE) needs a latency, a status"),
+        (
+            {"X_ENDPOINTS_DNS": "orders", "X_ENDPOINTS_HASH_BY": "X-User"},
+            '(environment X_ENDPOINTS_HASH_BY) is for choice = "consistent_hash", and that is "power_of_two"',
+        ),
+        (
+            {
+                "X_ENDPOINTS_DNS": "orders",
+                "X_ENDPOINTS_CHOICE": "round_robin",
+                "X_ENDPOINTS_DECAY": "1",
+            },
+            'endpoints.decay (environment X_ENDPOINTS_DECAY) is for choice = "power_of_two"',
+        ),
+        (
+            {"X_TIMEOUTS_ATTEMPT": "40s"},
+            "timeouts.attempt = 40.0 (environment X_TIMEOUTS_ATTEMPT) must be at most timeouts.total = 30.0 (default)",
+        ),
+    ],
+)
+def test_what_nobody_completes_is_refused_with_its_origin(
+    environ: dict[str, str], message: str
+) -> None:
+    """
+    When layers are made, and not before.
+    """
+    chosen = ServiceSettings.from_env("X_", environ)
+
+    with pytest.raises(ValueError, match=re.escape(message)):
+        pipeline_of(chosen)
+
+
+def test_an_attempt_fits_into_the_total() -> None:
+    """
+    Two that were said have to; a default follows; none bounds nothing.
+    """
+
+    def limits(**timeouts: Any) -> tuple[Any, Any]:
+        stack = pipeline_of(ServiceSettings(timeouts=timeouts))  # type: ignore[arg-type]
+        return stack.find(Deadlines), stack.find(AttemptTimeouts)
+
+    assert (Deadlines(30.0), AttemptTimeouts(10.0)) == limits()
+    assert (Deadlines(5.0), AttemptTimeouts(5.0)) == limits(total=5)
+    assert (Deadlines(5.0), AttemptTimeouts(5.0)) == limits(total=5, attempt=5)
+    assert (Deadlines(None), AttemptTimeouts(40.0)) == limits(total=None, attempt=40)
+    assert (Deadlines(5.0), None) == limits(total=5, attempt=None)
+    said = ServiceSettings.from_mapping({"timeouts": {"attempt": 8}}, "config.toml")
+    with pytest.raises(ValueError) as raised:
+        said.updated({"timeouts": {"total": 5}})
+    assert (
+        "settings: timeouts.attempt = 8.0 (config.toml) must be at most timeouts.total = 5.0 (argument), or none"
+        == str(raised.value)
+    )
+
+
+def test_a_total_holds_without_any_other_timeout() -> None:
+    """
+    A timeout of none at all would lift it.
+    """
+    none = dict.fromkeys(("connect", "read", "write", "pool"))
+
+    chosen = ServiceSettings.from_mapping({"timeouts": none})
+
+    assert Timeout(None, total=30.0) == timeout_of(chosen)
+
+
+def test_a_section_that_was_switched_on_says_so() -> None:
+    """
+    By whom; and what is replaced as a whole forgets who said its numbers.
+    """
+    assert "ServiceSettings(hedging=on)" == repr(ServiceSettings(hedging=True))  # type: ignore[arg-type]
+    assert "ServiceSettings(retries.attempts=5)" == repr(
+        ServiceSettings(retries={"attempts": 5})  # type: ignore[arg-type]
+    )
+    first = ServiceSettings.from_mapping({"retries": {"attempts": 5}}, "a.toml")
+    assert "ServiceSettings()" == repr(first.updated({"retries": RetrySettings()}))
+
+
+# Single settings
+
+
+def test_hidden_names_are_added_to_the_known_ones() -> None:
+    """
+    In the log and in spans.
+    """
+    stack = pipeline_of(
+        ServiceSettings.from_mapping(
+            {"logging": {"secrets": ["ticket"]}, "tracing": {"secrets": ["ticket"]}}
+        )
+    )
+
+    for kind in (Logging, Tracing, AttemptTracing):
+        layer: Any = stack.find(kind)
+        assert {"ticket", "password"} <= layer.secrets
+
+
+def test_errors_have_names() -> None:
+    """
+    What is retried is said by them.
+    """
+    stack = pipeline_of(ServiceSettings.from_mapping({"retries": {"on": ["ConnectError"]}}))
+
+    assert (ConnectError,) == stack.find(Retries).transient.on  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("idle_408", "attempts"), [(True, 2), (False, 1)])
+@pytest.mark.parametrize(("connection", "tells"), [("close", True), ("keep-alive", False)])
+def test_a_server_that_waited_in_vain_is_asked_again(
+    idle_408: bool, attempts: int, connection: str, tells: bool
+) -> None:
+    """
+    By its 408 on a connection that it closes; another 408 is an application's. The setting says no.
+    """
+    asked: list[Request] = []
+
+    def answer(request: Request) -> Response:
+        asked.append(request)
+        return Response(408 if len(asked) == 1 else 200, headers={"Connection": connection})
+
+    retries = {"idle_408": idle_408, "base": 0.0, "cap": 0.0}
+    with Client.for_service("orders", retries=retries, transport=MockTransport(answer)) as client:
+        client.get("/")
+
+    assert (attempts if tells else 1) == len(asked)
+
+
+def test_every_number_of_endpoints_can_be_said() -> None:
+    """
+    Of the ring, and of forgiving.
+    """
+    base: dict[str, Any] = {"addresses": ["a:1"], "forgiven_after": "1m"}
+    hashed = {
+        "choice": "consistent_hash",
+        "hash_by": "X-User",
+        "hash_bound": 1.5,
+        "hash_points": 40,
+    }
+
+    def endpoints(given: dict[str, Any]) -> Any:
+        chosen = {"base_url": "http://orders", "endpoints": base | given}
+        return pipeline_of(ServiceSettings.from_mapping(chosen)).find(Endpoints)
+
+    assert ConsistentHash("X-User", 1.5, 40) == endpoints(hashed).choice
+    assert PowerOfTwo(3.0) == endpoints({"decay": 3}).choice
+    assert 60.0 == endpoints({}).ejection.forgiven_after
+
+
+def test_the_id_does_not_keep_requests_apart() -> None:
+    """
+    Whatever its header is called.
+    """
+    chosen = {"coalescing": {"ignore": ["X-Trace"]}, "request_id": {"header": "X-Correlation-Id"}}
+
+    coalescing = pipeline_of(ServiceSettings.from_mapping(chosen)).find(Coalescing)
+
+    assert {"x-trace", "x-correlation-id"} == coalescing.ignore  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("followed", [True, False])
+def test_a_key_does_not_go_to_another_origin(followed: bool) -> None:
+    """
+    Whether redirects are followed by default, or by one call.
+    """
+    chosen = ServiceSettings.from_mapping({"redirects": followed})
+
+    redirects = pipeline_of(chosen).find(Redirects)
+
+    assert redirects is not None
+    assert {"authorization", "proxy-authorization", "x-api-key"} == redirects.sensitive
+    mine = ServiceSettings.from_mapping({"redirects": {"sensitive": ["X-Mine"]}})
+    assert {"x-mine"} == pipeline_of(mine).find(Redirects).sensitive  # type: ignore[union-attr]

@@ -38,10 +38,10 @@ SERVICE = """\
   Bulkhead(limit=100, queue=100, patience=2.0)
   Deadlines(total=30.0)
   -- per call --
-  Redirects(follow=False, limit=20)
-  Retries(attempts=3, wait=FullJitter(base=0.1, cap=2.0), statuses={429, 502, 503, 504}, retry_after_cap=30.0, retry_unsent=True, budget=RetryBudget(share=0.2, window=10.0, floor=10.0), attempt_header='X-Request-Attempt')
-  CircuitBreaker(ratio=0.5, minimum=20, window=30.0, break_for=5.0, growth=2.0, longest=60.0, jitter=0.1, probes=1, statuses={429, 502, 503, 504}, deadline_counts_after=1.0)
+  Redirects(follow=False, limit=20, sensitive={'authorization', 'proxy-authorization', 'x-api-key'})
+  Retries(attempts=3, wait=FullJitter(base=0.1, cap=2.0), transient=Transient(statuses={429, 502, 503, 504}, also=idle_timeout), retry_after_cap=30.0, retry_unsent=True, budget=RetryBudget(share=0.2, window=10.0, floor=10.0), attempt_header='X-Request-Attempt')
   Authentication()
+  CircuitBreaker(ratio=0.5, minimum=20, window=30.0, break_for=5.0, growth=2.0, longest=60.0, jitter=0.1, probes=1, statuses={429, 502, 503, 504}, deadline_counts_after=1.0)
   AttemptTimeouts(seconds=10.0)
   DeadlinePropagation(header='X-Request-Timeout', form='seconds')
   AttemptTracing()
@@ -90,7 +90,7 @@ def test_the_service_stack_takes_settings() -> None:
     )
 
     assert "  Deadlines(total=5.0)" in repr(stack)
-    assert "Redirects(follow=True, limit=20)" in repr(stack)
+    assert "Redirects(follow=True, limit=20, sensitive=" in repr(stack)
     assert "Retries(attempts=5" in repr(stack)
     assert "Authentication(BasicAuth('****', '****'))" in repr(stack)
     assert scallion.AttemptTimeouts not in stack
@@ -204,11 +204,11 @@ def test_the_service_stack_takes_all_settings() -> None:
         "IdempotencyKeys",
         "Retries",
         "Hedging",
+        "Authentication",
         "Endpoints",
         "CircuitBreaker",
-        "AdaptiveConcurrency",
         "RateLimit",
-        "Authentication",
+        "AdaptiveConcurrency",
         "AttemptTimeouts",
         "DeadlinePropagation",
         "AttemptTracing",
@@ -217,6 +217,6 @@ def test_the_service_stack_takes_all_settings() -> None:
     ] == names
     assert Deadlines(5.0) == stack.find(Deadlines)
     assert "attempts=2" in repr(stack.find(Retries))
-    assert "Redirects(follow=True, limit=20)" in repr(stack)
+    assert "Redirects(follow=True, limit=20, sensitive=" in repr(stack)
     with pytest.raises(ValueError, match="endpoints need a base_url"):
         service_stack({**settings, "base_url": None})

@@ -67,6 +67,7 @@ def observer() -> tuple[list[tuple[str, dict[str, Any]]], Callable[[str, dict[st
         ({"form": "milliseconds"}, (HEADER, "2500"), 1002.5),
         ({"header": "grpc-timeout", "form": "grpc"}, ("grpc-timeout", "2500m"), 1002.5),
         ({"most": 1.0}, (HEADER, "2.5"), 1001.0),
+        ({"most": 300.0}, (HEADER, "99999999999"), 1300.0),
         ({"most": float("inf")}, (HEADER, "9999"), 10999.0),
         ({}, (HEADER, "soon"), None),
         ({}, ("X-Other", "2.5"), None),

@@ -166,11 +166,19 @@ def test_the_gradient_follows_how_long_answers_take(drive: Drive) -> None:
     """
     More while they take as long as usual, less when they take longer.
     """
-    layer = adaptive(algorithm="gradient", headroom=6.0)
-    usual = limit_after(layer, drive, *[After(0.1, Response(200)) for _ in range(12)])
+    layer = adaptive(algorithm="gradient", smoothing=1.0, window=2.0, wall_clock=lambda: 1.0)
+    usual = limit_after(layer, drive, *[After(0.1, Response(200)) for _ in range(11)])
     assert usual == 3
 
-    layer = adaptive(algorithm="gradient", window=0.0, smoothing=1.0, headroom=0.5, maximum=2)
+    layer = adaptive(
+        algorithm="gradient",
+        window=6.0,
+        memory=1000,
+        smoothing=1.0,
+        headroom=0.5,
+        maximum=2,
+        wall_clock=lambda: 1.0,
+    )
     limit_after(layer, drive, *[After(0.1, Response(200)) for _ in range(20)])
     assert 1 == limit_after(layer, drive, *[After(9.0, Response(200)) for _ in range(10)])
 
@@ -383,7 +391,7 @@ def test_an_unknown_origin_has_its_places_free() -> None:
 def test_the_repr_shows_the_numbers_that_are_in_effect() -> None:
     assert (
         "AdaptiveConcurrency(algorithm='gradient', initial=20, minimum=1, maximum=200, queue=100, patience=2.0, "
-        "backoff=0.9, tolerance=1.5, headroom=4.0, smoothing=0.2, window=1.0, memory=600, "
+        "backoff=0.9, tolerance=1.5, headroom=4.0, smoothing=0.2, window=1.0, memory=60, "
         "overloaded=Transient(statuses={429, 503}, on=(TimeoutException,)), deadline_counts_after=1.0)"
     ) == repr(AdaptiveConcurrency())
     assert "backoff=0.9, too_slow=5.0, overloaded=" in repr(AdaptiveConcurrency(algorithm="aimd"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
@@ -588,6 +590,30 @@ def test_nothing_secret_is_shown() -> None:
     assert "Authentication()" == repr(Authentication())
     assert "Authentication(BasicAuth('****', '****'))" == repr(Authentication(("user", "geheim")))
     assert "FunctionAuth(len)" == repr(FunctionAuth(len))  # type: ignore[arg-type]
+
+
+def test_the_layer_is_frozen() -> None:
+    """
+    It may be shared by clients; a subclass has what it likes beside it.
+    """
+
+    class Mine(Authentication):
+        def __init__(self) -> None:
+            super().__init__(("user", "geheim"))
+            self.level = 3
+
+    for layer in (Authentication(("user", "geheim")), Mine()):
+        with pytest.raises(AttributeError, match="cannot be changed"):
+            layer.auth = None
+        with pytest.raises(AttributeError, match="cannot be changed"):
+            del layer.auth
+        assert isinstance(layer.auth, BasicAuth)
+    plain: Any = Authentication()
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        plain.more = 5
+    assert 3 == copy.copy(Mine()).level
+    pickled = pickle.loads(pickle.dumps(Authentication(("user", "geheim"))))
+    assert isinstance(pickled.auth, BasicAuth)
 
 
 def test_a_location_s_userinfo_is_no_credential(drive: Drive) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import anyio
@@ -19,6 +20,9 @@ from scallion.pipeline.errors import (
     CircuitOpen,
     ConnectError,
     LocalProtocolError,
+    ReadError,
+    ReadTimeout,
+    RemoteProtocolError,
     TotalTimeout,
 )
 from scallion.pipeline.onion import Middleware, Next, compose
@@ -27,7 +31,7 @@ from scallion.pipeline.response import Response
 from support.cancelling import cancelled_everywhere
 from support.colours import Colour, Drive
 from support.together import together
-from support.worlds import After, Step, World, open_response, play
+from support.worlds import After, OpenStream, Step, World, open_response, play
 
 URL = "http://example.org/"
 ORIGIN = "http://example.org:80"
@@ -139,6 +143,33 @@ def test_the_classifier_may_be_shared_with_retries(drive: Drive) -> None:
         CircuitBreaker(transient=Transient(), statuses=[500])
 
 
+@pytest.mark.parametrize("outcome", [ReadError("gone"), Response(200)], ids=["error", "response"])
+def test_a_classifier_that_fails_gives_its_probe_back(drive: Drive, outcome: Any) -> None:
+    """
+    Else it would be the last one, and the circuit half-open for ever.
+    """
+    broken = [False]
+
+    def classify(outcome: Response | Exception) -> bool:
+        if broken[0]:
+            raise ValueError("a mistake")
+        return isinstance(outcome, Exception)
+
+    breaker = breaker_of(minimum=1, break_for=5.0, transient=classify)
+    world = World([ReadError("gone"), outcome, Response(200)])
+    with pytest.raises(ReadError):
+        play([breaker], get(), world, drive)
+    world.now += 5.0
+    broken[0] = True
+    with pytest.raises(ValueError, match="a mistake"):
+        play([breaker], get(), world, drive)
+    broken[0] = False
+
+    assert 0 == breaker.state(URL).probing
+    assert 200 == play([breaker], get(), world, drive).status_code
+    assert "closed" == breaker.state(URL).phase
+
+
 def test_a_classifier_that_fails_loses_nothing(drive: Drive) -> None:
     """
     Its error is raised; the response is closed, and a probe given back.
@@ -211,6 +242,136 @@ def test_the_calls_deadline_counts_if_the_attempt_had_time(
         play([Deadlines(total), breaker, hang], get(), world, drive)
 
     assert counted == breaker.state(URL).failures
+
+
+# Bodies
+
+
+class Breaking(OpenStream):
+    """A body that breaks off."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(b"half")
+        self.error = error
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"half"
+        raise self.error
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces()
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        for piece in self:
+            yield piece
+
+
+def broken(error: Exception | None = None, status: int = 200) -> Response:
+    return Response(status, stream=Breaking(error or ReadError("cut off")))
+
+
+def read(breaker: CircuitBreaker, drive: Drive, world: World, request: Request) -> None:
+    """Send, and read the body as the client does; the world's clock goes on by a minute in between."""
+    world.blocking = drive.blocking
+
+    async def scenario() -> None:
+        response = await compose([breaker], world.transport, world)(request)
+        await response.aread()
+
+    try:
+        drive(scenario)
+    except Exception:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("response", "counted"),
+    [
+        (lambda: broken(), (1, 1)),
+        (lambda: broken(RemoteProtocolError("cut off")), (1, 1)),
+        (lambda: broken(ReadTimeout("slow")), (1, 1)),
+        (lambda: broken(status=503), (1, 1)),
+        (lambda: broken(TotalTimeout("the caller's")), (1, 0)),
+        (lambda: broken(ValueError("a bug")), (1, 0)),
+        (lambda: open_response(200, b"whole"), (1, 0)),
+    ],
+)
+def test_a_body_that_breaks_off_is_a_failure(
+    drive: Drive, response: Any, counted: tuple[int, int]
+) -> None:
+    """
+    Once, in the place of the success that its headers were.
+    """
+    breaker = breaker_of()
+    read(breaker, drive, World([response()]), get())
+
+    state = breaker.state(URL)
+    assert counted == (state.requests, state.failures)
+
+
+def test_broken_bodies_open_the_circuit(drive: Drive) -> None:
+    """
+    Who is told are the observers that the request had, though they have been taken off it meanwhile.
+    """
+    breaker = breaker_of()
+    request = get()
+    events = noted(request)
+    for _ in range(3):
+        read(breaker, drive, World([broken()]), get())
+
+    async def taking_off(request: Request, call_next: Next) -> Response:
+        response = await call_next(request)
+        request.observers = ()
+        return response
+
+    world = World([broken()], blocking=drive.blocking)
+
+    async def scenario() -> None:
+        onion = compose([taking_off, breaker], world.transport, world)
+        with pytest.raises(ReadError):
+            await (await onion(request)).aread()
+
+    drive(scenario)
+
+    assert "open" == breaker.state(URL).phase
+    assert ["breaker.opened"] == [event for event, _ in events]
+    assert (4, 4) == (events[0][1]["failures"], events[0][1]["requests"])
+
+
+def test_a_body_that_is_given_up_says_nothing(drive: Drive) -> None:
+    """
+    Closed or forgotten unread, the success stands.
+    """
+    breaker = breaker_of()
+    response = play([breaker], get(), World([broken()]), drive)
+    drive(response.aclose)
+    play([breaker], get(), World([broken()]), drive)
+
+    assert (2, 0) == (breaker.state(URL).requests, breaker.state(URL).failures)
+
+
+def test_bodies_in_memory_are_left_as_they_are(drive: Drive) -> None:
+    """
+    They cannot break.
+    """
+    response = Response(200, content=b"whole")
+    stream = response.stream
+
+    assert stream is play([breaker_of()], get(), World([response]), drive).stream
+
+
+def test_a_probes_headers_are_enough(drive: Drive) -> None:
+    """
+    The circuit closes before its body is read, and what becomes of that was begun in another state.
+    """
+    breaker = trip(breaker_of(), drive)
+    response = at(breaker, drive, 1006.0, get(), broken())
+    assert "closed" == breaker.state(URL).phase
+
+    with pytest.raises(ReadError):
+        drive(response.aread)
+
+    assert (0, 0) == (breaker.state(URL).requests, breaker.state(URL).failures)
 
 
 # When it is open
@@ -487,6 +648,28 @@ def test_forced_closed_until_released(drive: Drive) -> None:
 
     breaker.release(URL)
     trip(breaker, drive)
+
+
+def test_what_was_done_by_hand_is_told_with_the_next_request(drive: Drive) -> None:
+    """
+    That somebody observes; before what becomes of it.
+    """
+    breaker = breaker_of()
+    breaker.force_open(URL)
+    with pytest.raises(CircuitOpen):
+        play([breaker], get(), World(), drive)
+    request = get()
+    events = noted(request)
+    with pytest.raises(CircuitOpen):
+        play([breaker], request, World(), drive)
+    breaker.release(URL)
+    for _ in range(2):
+        play([breaker], request, World([Response(200)]), drive)
+
+    assert ["breaker.forced_open", "breaker.refused", "breaker.released"] == [
+        event for event, _ in events
+    ]
+    assert {"origin": ORIGIN} == events[0][1] == events[2][1]
 
 
 def test_what_was_forced_is_not_forgotten(drive: Drive) -> None:

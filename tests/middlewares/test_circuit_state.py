@@ -64,6 +64,7 @@ class Machine(RuleBasedStateMachine):
     """Requests begin and end in any order; the model keeps every result and counts anew each time."""
 
     under_way = Bundle("under_way")
+    succeeded = Bundle("succeeded")
     PROBES = 2
 
     def __init__(self) -> None:
@@ -76,7 +77,7 @@ class Machine(RuleBasedStateMachine):
         self.phase = "closed"
         self.forced = False
         self.era = 0
-        self.results: list[tuple[float, bool]] = []
+        self.results: list[list[Any]] = []
         self.breaks = 0
         self.until = 0.0
         self.probing = self.passed = 0
@@ -121,11 +122,22 @@ class Machine(RuleBasedStateMachine):
         assert passes == (number is not None)
         return None if number is None else (number, self.era)
 
-    @rule(request=consumes(under_way), ok=st.sampled_from([True, False, False, None]))
-    def end(self, request: tuple[int, int] | None, ok: bool | None) -> None:
+    def count(self, *, ok: bool) -> None:
+        counted = self.counted()
+        bad = len(counted) >= RULES.minimum and sum(counted) * 2 >= len(counted)
+        if not ok and bad and not self.forced:
+            self.fail()
+
+    @rule(
+        target=succeeded,
+        request=consumes(under_way),
+        ok=st.sampled_from([True, True, False, False, None]),
+    )
+    def end(self, request: tuple[int, int] | None, ok: bool | None) -> tuple[Any, ...] | None:
         if request is None:
-            return
+            return None
         number, era = request
+        result = [self.now, not ok]
         if era == self.era:
             if self.phase == "half-open":
                 self.probing -= 1
@@ -135,14 +147,33 @@ class Machine(RuleBasedStateMachine):
                         self.turn("closed", "closed")
                 elif ok is False:
                     self.fail()
+                else:
+                    self.expected.append("probe_given_back")
             elif ok is not None:
-                self.results.append((self.now, not ok))
-                counted = self.counted()
-                bad = len(counted) >= RULES.minimum and sum(counted) * 2 >= len(counted)
-                if not ok and bad and not self.forced:
-                    self.fail()
+                self.results.append(result)
+                self.count(ok=ok)
 
-        self.circuit.leave(number, self.now, ok, self.told)
+        then = self.now
+        self.circuit.leave(number, then, ok, self.told)
+        return (number, era, then, result) if ok else None
+
+    @rule(success=consumes(succeeded))
+    def fail_later(self, success: tuple[int, int, float, list[Any]] | None) -> None:
+        if success is None:
+            return
+        number, era, then, result = success
+        if era == self.era:
+            if self.phase == "half-open":
+                self.fail()
+            else:
+                width = RULES.window / BUCKETS
+                if self.now // width - then // width < BUCKETS:
+                    result[1] = True
+                else:
+                    self.results.append([self.now, True])
+                self.count(ok=False)
+
+        self.circuit.spoil(number, then, self.now, self.told)
 
     @rule(phase=st.sampled_from(["open", "closed"]))
     def force(self, phase: Any) -> None:
@@ -293,7 +324,23 @@ def test_a_lost_probe_is_given_back() -> None:
     assert "half-open" == circuit.state(1010.0).phase
 
     assert send(circuit, 1010.0, True, told)
-    assert ["half_open", "closed"] == told.names
+    assert ["half_open", "probe_given_back", "closed"] == told.names
+
+
+def test_what_was_done_by_hand_is_told_once() -> None:
+    """
+    In its order; to release what was not forced is nothing.
+    """
+    told, circuit = Told(), circuit_of()
+    circuit.release()
+    circuit.force("open")
+    circuit.force("closed")
+    circuit.release()
+    circuit.tell_news(told)
+    circuit.tell_news(told)
+
+    assert ["forced_open", "forced_closed", "released"] == told.names
+    assert all({"origin": "http://a:80"} == fields for _, fields in told.events)
 
 
 def test_states_show_as_a_status_line() -> None:
@@ -358,3 +405,80 @@ def test_threads_lose_no_result() -> None:
 
     state = circuit.state(1000.0)
     assert (2000, 1000) == (state.requests, state.failures)
+
+
+def test_a_success_that_fails_later_opens_the_circuit() -> None:
+    """
+    It is counted once, as what it turned out to be.
+    """
+    circuit, told = circuit_of(), Told()
+    numbers = [circuit.enter(1000.0, told) for _ in range(4)]
+    for number in numbers:
+        assert number is not None
+        circuit.leave(number, 1000.0, True, told)
+
+    for number in numbers[:2]:
+        assert number is not None
+        circuit.spoil(number, 1000.0, 1010.0, told)
+
+    assert ["opened"] == told.names
+    assert (2, 4) == (told.events[0][1]["failures"], told.events[0][1]["requests"])
+
+
+def test_a_success_that_has_left_the_window_fails_anew() -> None:
+    """
+    There are never more failures than requests.
+    """
+    circuit, told = circuit_of(), Told()
+    number = circuit.enter(1000.0, told)
+    assert number is not None
+    circuit.leave(number, 1000.0, True, told)
+
+    circuit.spoil(number, 1000.0, 1100.0, told)
+
+    state = circuit.state(1100.0)
+    assert (1, 1) == (state.requests, state.failures)
+    assert (0, 0) == (circuit.state(1200.0).requests, circuit.state(1200.0).failures)
+
+
+def test_what_fails_later_leaves_the_window_with_its_request() -> None:
+    """
+    Not a window after the failure.
+    """
+    circuit, told = circuit_of(), Told()
+    number = circuit.enter(1000.0, told)
+    assert number is not None
+    circuit.leave(number, 1000.0, True, told)
+    circuit.spoil(number, 1000.0, 1020.0, told)
+
+    assert (1, 1) == (circuit.state(1020.0).requests, circuit.state(1020.0).failures)
+    assert (0, 0) == (circuit.state(1031.0).requests, circuit.state(1031.0).failures)
+
+
+def test_one_probe_of_several_that_fails_later_opens_again() -> None:
+    """
+    As long as the circuit has not closed.
+    """
+    circuit, told = circuit_of(probes=2), Told()
+    opened(circuit, told=told)
+    number = circuit.enter(1006.0, told)
+    assert number is not None
+    circuit.leave(number, 1006.0, True, told)
+
+    circuit.spoil(number, 1006.0, 1007.0, told)
+    circuit.spoil(number, 1006.0, 1007.0, told)
+
+    assert ["opened", "half_open", "opened"] == told.names
+
+
+def test_a_forced_circuit_is_not_opened_by_what_fails_later() -> None:
+    circuit, told = circuit_of(minimum=1), Told()
+    circuit.force("closed")
+    number = circuit.enter(1000.0, told)
+    assert number is not None
+    circuit.leave(number, 1000.0, True, told)
+
+    circuit.spoil(number, 1000.0, 1001.0, told)
+
+    assert "closed" == circuit.state(1001.0).phase
+    assert [] == told.names

@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 
 from scallion.middlewares.concurrency_limits import (
     AIMD,
+    FIRST_WINDOWS,
     LEAST_SAMPLES,
+    MEASURED,
+    PAUSE,
+    ROUNDS,
     Gradient,
     LimiterRules,
 )
@@ -25,7 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "headroom": 4.0,
     "smoothing": 0.2,
     "window": 1.0,
-    "memory": 600,
+    "memory": 60,
 }
 
 
@@ -34,7 +38,15 @@ def aimd(**changes: Any) -> AIMD:
 
 
 def gradient(**changes: Any) -> Gradient:
-    return Gradient(LimiterRules(**{**DEFAULTS, **changes}))
+    """On a wall clock that says that it measures next in half a minute."""
+    return Gradient(LimiterRules(**{**DEFAULTS, **changes}), lambda: 30.0)
+
+
+def unmeasured(**changes: Any) -> Gradient:
+    """One that does not measure before the end of all tests."""
+    limiter = gradient(**changes)
+    limiter._due = 1e9
+    return limiter
 
 
 class Server:
@@ -140,10 +152,11 @@ def test_slower_answers_shrink_it() -> None:
     """
     By how much slower they are than what is tolerated, and never to less than half at once.
     """
-    limiter = gradient(smoothing=1.0, memory=10_000)
-    for number in range(50):
+    limiter = unmeasured(smoothing=1.0)
+    for number in range(FIRST_WINDOWS - 2):
         look(limiter, 0.1, 20, 1000.0 + 2 * number)
-        limiter._set(100.0)
+    limiter._usual, limiter._is_measured = 0.1, True
+    limiter._set(100.0)
     look(limiter, 0.2, 100, 2000.0)
     assert 100 * 1.5 * 0.1 / 0.2 + 4 == pytest.approx(limiter.limit, rel=0.01)
 
@@ -156,7 +169,7 @@ def test_a_limit_that_is_not_used_stays() -> None:
     """
     Neither fast nor slow answers say anything of it.
     """
-    limiter = gradient()
+    limiter = unmeasured()
     look(limiter, 0.1, 9, 1000.0)
     look(limiter, 9.0, 9, 1010.0)
 
@@ -167,7 +180,7 @@ def test_few_answers_make_no_window() -> None:
     """
     It lasts until there are enough.
     """
-    limiter = gradient()
+    limiter = unmeasured()
     for number in range(LEAST_SAMPLES - 1):
         limiter.answered(1000.0 + 10 * number, 1000.1 + 10 * number, 20)
     assert 20.0 == limiter.limit
@@ -190,7 +203,7 @@ def test_answers_without_any_time_are_no_trouble() -> None:
     """
     A clock may be coarse.
     """
-    limiter = gradient(window=0.0)
+    limiter = unmeasured(window=0.0)
     for _ in range(LEAST_SAMPLES):
         limiter.answered(1000.0, 1000.0, 20)
 
@@ -201,14 +214,16 @@ def test_it_finds_what_a_server_can_bear_and_follows() -> None:
     """
     Around what it works on at a time, give or take what is tolerated; less when the server becomes smaller.
     """
-    limiter, server = gradient(), Server(50)
+    server = Server(50)
+    limiter = Gradient(LimiterRules(**DEFAULTS), lambda: server.now)
 
-    before = server.serve(limiter, 1000)[-400:]
-    assert 50 <= min(before)
-    assert max(before) <= 100
+    before = sorted(server.serve(limiter, 1000)[-400:])
+    # But for a measurement.
+    assert 50 <= before[40]
+    assert before[-1] <= 100
 
     server.width = 10
-    after = server.serve(limiter, 100)
+    after = server.serve(limiter, 400)
     assert after[-1] < 40
 
 
@@ -219,10 +234,146 @@ def test_a_bad_time_that_is_over_is_forgotten() -> None:
     limiter = gradient()
     for number in range(20):
         look(limiter, 5.0, 20, 1000.0 + 10 * number)
-    for number in range(60):
-        look(limiter, 0.1, 200, 2000.0 + 2 * number)
+    for number in range(120):
+        look(limiter, 0.1, 4, 2000.0 + 2 * number)
 
-    assert limiter._usual < 0.5
+    assert 0.1 == pytest.approx(limiter._usual)
+
+
+# Measuring what is usual
+
+
+def until_measuring(limiter: Gradient, seconds: float = 0.1, active: int = 20) -> float:
+    """Windows until a measurement has begun; when that is."""
+    now = 1000.0
+    while limiter._set_aside is None:
+        look(limiter, seconds, active, now)
+        now += 1.2
+    return now
+
+
+def test_a_measurement_takes_half_of_what_would_keep_the_server_busy() -> None:
+    """
+    The limit comes back when enough is known; what was sent before says nothing.
+    """
+    limiter = gradient()
+    now = until_measuring(limiter)
+    before = limiter._set_aside
+    assert before is not None
+    assert (before - 4.0) / 1.5 / 2 == pytest.approx(limiter.limit)
+
+    for _ in range(100):
+        limiter.answered(now - 15.0, now + PAUSE, 20)
+    assert limiter._set_aside == before
+    for _ in range(MEASURED):
+        limiter.answered(now + PAUSE - 0.05, now + PAUSE, 5)
+    assert (before, 0.05) == (limiter.limit, pytest.approx(limiter._usual))
+
+
+def test_a_measurement_lasts_for_a_while() -> None:
+    """
+    However many answers come: others may begin theirs a little later.
+    """
+    limiter = gradient()
+    now = until_measuring(limiter)
+    for _ in range(500):
+        limiter.answered(now, now + 0.05, 5)
+    assert limiter._set_aside is not None
+
+    limiter.answered(now + PAUSE, now + PAUSE + 0.05, 5)
+    assert limiter._set_aside is None
+
+
+def test_a_measurement_takes_rounds_of_answers() -> None:
+    """
+    The first answers are those of the fastest requests.
+    """
+    limiter = gradient()
+    now = until_measuring(limiter) + PAUSE
+    for _ in range(ROUNDS * 8 - 1):
+        limiter.answered(now, now + 0.05, 8)
+    assert limiter._set_aside is not None
+
+    limiter.answered(now, now + 0.05, 8)
+    assert limiter._set_aside is None
+
+
+def test_a_limit_that_is_not_used_falls_to_what_is() -> None:
+    """
+    So nobody waits; what is usual is measured all the same, even if it is more than it was.
+    """
+    limiter = gradient()
+    now = until_measuring(limiter, active=7)
+    assert 7.0 == limiter.limit
+
+    for _ in range(ROUNDS * 7):
+        limiter.answered(now + PAUSE, now + PAUSE + 0.3, 7)
+    assert (20.0, 0.3) == (limiter.limit, pytest.approx(limiter._usual))
+
+
+def test_an_overload_in_a_measurement_shrinks_the_limit_that_comes_after_it() -> None:
+    """
+    The measurement goes on, or a server that refuses now and then would never be measured.
+    """
+    limiter = gradient()
+    now = until_measuring(limiter)
+    before, measuring = limiter._set_aside, limiter.limit
+    assert before is not None
+    limiter.overloaded(now, now + 0.1)
+    assert (before * 0.9, measuring) == (pytest.approx(limiter._set_aside), limiter.limit)
+
+    for _ in range(100):
+        limiter.overloaded(now + 1.0, now + 1.1)
+        now += 0.2
+    assert 1.0 == limiter._set_aside == limiter.limit
+
+
+def test_measurements_come_by_the_wall_clock() -> None:
+    """
+    When the seconds since 1970 are a multiple of the period, so that all programs measure together.
+    """
+    began = 1000.0
+
+    def measured_at(offset: float) -> list[float]:
+        """The wall clock's times of the measurements of a program whose own clock differs from it by so much."""
+        limiter = Gradient(LimiterRules(**DEFAULTS), lambda: now + offset)
+        found, now = [], began
+        for _ in range(3000):
+            now += 0.1
+            was = limiter._set_aside is not None
+            limiter.answered(now - 0.05, now, 10)
+            if limiter._set_aside is not None and not was:
+                found.append(now + offset)
+        return found
+
+    for offset in (0.0, 17.0, 1e9 + 41.3):
+        first, *later = measured_at(offset)
+        assert first <= began + offset + FIRST_WINDOWS + 0.3
+        assert len(later) >= 4
+        assert all(at % 60.0 <= 0.2 for at in later)
+
+
+def test_no_window_is_no_trouble() -> None:
+    """
+    Each ten answers are a look, and it measures after as many seconds as it would after windows of one.
+    """
+    limiter = gradient(window=0.0)
+    now = 1000.0
+    for _ in range(4000):
+        now += 0.05
+        limiter.answered(now - 0.05, now, int(limiter.limit))
+
+    assert limiter.limit > 100
+
+
+def test_a_small_limit_has_little_headroom() -> None:
+    """
+    No more than its root: fifty programs with a limit of 1 shall not add four each.
+    """
+    limiter = gradient(initial=1, smoothing=1.0)
+    look(limiter, 0.1, 1, 1000.0)
+
+    assert 2.0 == limiter.limit
 
 
 # Both

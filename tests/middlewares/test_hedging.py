@@ -336,7 +336,7 @@ def test_what_is_good_can_be_chosen(drive: Drive) -> None:
 
 def test_each_copy_is_a_request_of_its_own(drive: Drive) -> None:
     """
-    What a layer further in does to one shows in no other, nor in the caller's; deadline and observers are shared.
+    What a layer further in does to one shows in no other, nor in the caller's; deadline, observers and memory are shared.
     """
     request = get(headers={"X-Mine": "1"}, extensions={"timeout": {"read": 5.0}})
     request.deadline = 1e12
@@ -352,6 +352,7 @@ def test_each_copy_is_a_request_of_its_own(drive: Drive) -> None:
     assert "more" not in {**second.extensions, **request.extensions}
     assert request.deadline == first.deadline == second.deadline
     assert request.observers[0] is first.observers[0] is second.observers[0]
+    assert request.memory is first.memory is second.memory
     assert {"read": 5.0} == second.extensions["timeout"]
     assert 0 == hedge_of(request)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 from typing import Any
 
@@ -12,7 +11,6 @@ from scallion.middlewares.idempotency_keys import (
     IdempotencyKeys,
     IdempotencyKeysOption,
     has_idempotency_key,
-    random_key,
 )
 from scallion.middlewares.redirects import Redirects
 from scallion.middlewares.retries import FullJitter, Retries
@@ -231,20 +229,6 @@ def test_shared_extensions_are_not_written_to(drive: Drive) -> None:
     assert {"mine": 1} == shared
 
 
-def test_a_key_lives_as_long_as_its_request(drive: Drive) -> None:
-    """
-    What the layer knows is bounded by what its users hold.
-    """
-    layer = counting()
-    request = Request("POST", URL)
-    for _ in range(3):
-        play([layer], Request("POST", URL), World([Response(201)]), drive)
-    play([layer], request, World([Response(201)]), drive)
-    gc.collect()
-
-    assert ["key-4"] == list(layer._bearers)
-
-
 def test_a_key_may_be_carried_over_to_another_request(drive: Drive) -> None:
     """
     By the program, after an error: it is the same call to the server then.
@@ -266,17 +250,6 @@ def test_the_layer_keeps_the_rules() -> None:
     """
     check_middleware(IdempotencyKeys)
     check_middleware(lambda: IdempotencyKeys(header="Request-Token"))
-
-
-def test_keys_are_random() -> None:
-    """
-    32 hexadecimal digits.
-    """
-    keys = {random_key() for _ in range(100)}
-
-    assert 100 == len(keys)
-    assert {32} == {len(key) for key in keys}
-    assert set("0123456789abcdef") >= set("".join(keys))
 
 
 def test_nothing_waits() -> None:

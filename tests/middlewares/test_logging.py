@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -340,6 +341,17 @@ for status in (200, 503):
 
 
 # Construction
+
+
+def test_structlog_that_another_thread_is_importing_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    It is among the modules before it has its functions; the call is logged, and answered.
+    """
+    monkeypatch.setitem(sys.modules, "structlog", ModuleType("structlog"))
+    answer = Response(200)
+    assert answer is play([Logging()], get(), World([answer]), Drive("sync"))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 import scallion
-from scallion.middlewares import metrics
+from scallion.middlewares import metric_instruments
 from scallion.middlewares.metric_events import EVENTS, INSTRUMENTS, MOST_VALUES
 from scallion.middlewares.metrics import AttemptMetrics, Metrics
 from scallion.middlewares.retries import FullJitter, Retries
@@ -298,7 +298,7 @@ def test_each_event_of_the_table_is_measured(
         ((about, value),) = collector.values(rule.instrument)
         assert {"server.address": "::1", "server.port": 8443, **dict(rule.attributes)} == about
         histogram = "histogram" == INSTRUMENTS[rule.instrument].kind
-        expected = rule.number if rule.value is None else 2
+        expected = 1 if rule.value is None else 2
         assert ((1, 2) if histogram else expected) == value
 
 
@@ -315,7 +315,7 @@ def test_unknown_events_and_odd_fields_do_no_harm(drive: Drive, collector: Colle
     """
     odd = telling(
         ("cache.hit", {"key": "k"}),
-        ("rate_limit.waiting", {"wait": "long"}),
+        ("rate_limit.admitted", {"waited": "long"}),
         ("breaker.opened", {"origin": "http://h:x/", "reason": object()}),
         ("breaker.opened", {"origin": 7}),
     )
@@ -325,6 +325,30 @@ def test_unknown_events_and_odd_fields_do_no_harm(drive: Drive, collector: Colle
     assert [] == collector.values("scallion.rate_limit.wait")
     opened = {**SERVER, "scallion.state": "open"}
     assert [(opened, 2)] == collector.values("scallion.breaker.transitions")
+
+
+def test_the_wait_for_a_rate_limit_is_the_real_one(drive: Drive, collector: Collector) -> None:
+    """
+    Not what was expected beforehand; of a request that gave up there is none.
+    """
+    pytest.importorskip("limits", reason="limits is missing: install it (pip install limits)")
+    from scallion.middlewares.rate_limit import RateLimit
+
+    world = World([Response(200), Response(200)], blocking=drive.blocking)
+    layers = collector.layers(RateLimit("1 per 10 seconds", patience=10.0))
+    send = compose(layers, world.transport, world)
+
+    async def scenario() -> None:
+        await send(get())
+        world.now += 4.0
+        await send(get())
+        with pytest.raises(scallion.RateLimited):
+            await send(get(extensions=RateLimit.option_for(patience=1.0)))
+
+    drive(scenario)
+
+    assert [(SERVER, (1, 6.0))] == collector.values("scallion.rate_limit.wait")
+    assert [(SERVER, 1)] == collector.values("scallion.rate_limit.waits")
 
 
 def test_fields_with_many_values_are_cut_off(drive: Drive, collector: Collector) -> None:
@@ -512,12 +536,12 @@ def test_a_provider_that_the_environment_names_counts(
     """
     OpenTelemetry makes it when it is first asked, and so it is asked.
     """
-    metrics._provider_is_named.cache_clear()
+    metric_instruments._provider_is_named.cache_clear()
     monkeypatch.setenv("OTEL_PYTHON_METER_PROVIDER", "mine")
     monkeypatch.setattr(_internal, "get_meter_provider", lambda: collector.provider)
 
     play([AttemptMetrics()], get(), World([Response(200)]), drive)
-    metrics._provider_is_named.cache_clear()
+    metric_instruments._provider_is_named.cache_clear()
 
     assert [(ANSWERED, (1, 0.0))] == collector.values("http.client.request.duration")
 
@@ -532,7 +556,7 @@ def test_an_api_that_takes_no_advice_will_do(collector: Collector) -> None:
         def create_histogram(self, name: str, unit: str, description: str) -> Any:
             return meter.create_histogram(name, unit, description)
 
-    write = metrics._writer(Old(), "old.duration", INSTRUMENTS["scallion.retry.wait"])  # type: ignore[arg-type]
+    write = metric_instruments._writer(Old(), "old.duration", INSTRUMENTS["scallion.retry.wait"])  # type: ignore[arg-type]
     write(1.0, {})
 
     assert [({}, (1, 1.0))] == collector.values("old.duration")

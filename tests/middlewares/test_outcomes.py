@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
-from scallion.middlewares.outcomes import speaks_against_origin
+from scallion.middlewares.outcomes import (
+    ended_in_line,
+    mark_ended_in_line,
+    speaks_against_origin,
+)
 from scallion.middlewares.transient import Transient
 from scallion.pipeline.errors import (
     AttemptTimeout,
@@ -103,3 +107,19 @@ def test_the_calls_deadline_is_the_origins_failure_after_a_while(error: BaseExce
     assert not judged(error, deadline=1003.0)
     assert not judged(error, deadline=1002.0, deadline_after=2.5)
     assert not judged(error, deadline=1002.0, deadline_after=None)
+
+
+@pytest.mark.parametrize(
+    "error", [TotalTimeout("the call's"), CancelledError(), ReadTimeout("the origin's")]
+)
+def test_what_ended_while_it_waited_in_line_says_nothing(error: BaseException) -> None:
+    """
+    Nothing was sent, however long it took.
+    """
+    assert not ended_in_line(error)
+    assert judged(error, deadline=1002.0)
+
+    mark_ended_in_line(error)
+
+    assert ended_in_line(error)
+    assert not judged(error, deadline=1002.0)

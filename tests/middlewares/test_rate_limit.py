@@ -316,7 +316,8 @@ def test_the_deadline_bounds_the_wait(drive: Drive, deadline: float, passes: boo
     assert (2 if passes else 1) == len(world.asked)
     if passes:
         assert [
-            ("rate_limit.waiting", {"limit": "1 per 10 second", "wait": 10.0, "ahead": 0})
+            ("rate_limit.waiting", {"limit": "1 per 10 second", "wait": 10.0, "ahead": 0}),
+            ("rate_limit.admitted", {"limit": "1 per 10 second", "waited": 10.0}),
         ] == events
 
 
@@ -390,7 +391,7 @@ def test_a_place_is_given_up_when_patience_ends(colour: Any) -> None:
                 group.start_soon(lambda name=name, option=option: ask(name, **option))
                 await anyio.wait_all_tasks_blocked()
             world.let_go.set()
-        assert not layer._gate.queues
+        assert not layer._counts.queues
 
     Drive(colour)(scenario)
 
@@ -449,7 +450,7 @@ def test_a_cancelled_wait_leaves_no_place_behind(colour: Any) -> None:
                 group.start_soon(work)
 
     async def check() -> None:
-        assert not layer._gate.queues
+        assert not layer._counts.queues
         # The next one gets through.
         assert 200 == (await send(get())).status_code
 

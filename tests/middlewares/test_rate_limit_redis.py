@@ -16,7 +16,8 @@ pytest.importorskip("redis", reason="redis is missing: install it (pip install r
 from scallion._async_client import AsyncClient
 from scallion._client import Client
 from scallion.middlewares.rate_limit import RateLimit
-from scallion.pipeline.errors import RateLimited
+from scallion.middlewares.timeouts import Deadlines
+from scallion.pipeline.errors import RateLimited, TotalTimeout
 from scallion.pipeline.onion import compose
 from scallion.pipeline.pipeline import Pipeline
 from scallion.pipeline.request import Request
@@ -117,6 +118,7 @@ PROGRAM = """
 import sys
 import scallion
 from scallion.middlewares.rate_limit import RateLimit
+from scallion.middlewares.timeouts import Deadlines
 layer = RateLimit("20/hour", key=sys.argv[2], storage=sys.argv[1], wait=False, storage_timeout=10)
 answer = scallion.MockTransport(lambda request: scallion.Response(200))
 passed = 0
@@ -260,6 +262,26 @@ def test_a_redis_that_hangs_holds_nobody_up(drive: Drive) -> None:
                 assert 0.1 < time.monotonic() - began < 3
 
         drive(scenario)
+
+
+def test_the_deadline_holds_before_a_redis_that_hangs(drive: Drive) -> None:
+    """
+    However long its answers may take; what was not answered in time is not sent.
+    """
+    with redis_server() as server:
+        layer = limit(server, "hangs", storage_timeout=20)
+        world = World(always(), blocking=drive.blocking)
+        send = compose([Deadlines(0.2), layer], world.transport, drive.runtime())
+
+        async def scenario() -> float:
+            with server.frozen():
+                began = time.monotonic()
+                with pytest.raises(TotalTimeout):
+                    await send(get())
+                return time.monotonic() - began
+
+        assert drive(scenario) < 10
+        assert [] == world.asked
 
 
 def test_a_wrong_password_is_a_failure(drive: Drive, server: RedisServer) -> None:

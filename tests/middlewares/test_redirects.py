@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -596,3 +597,29 @@ def test_repr() -> None:
     Tells the effective settings.
     """
     assert "Redirects(follow=True, limit=5)" == repr(Redirects(True, 5))
+    assert "Redirects(follow=False, limit=20, sensitive={'x-mine'})" == repr(
+        Redirects(sensitive=["X-Mine"])
+    )
+
+
+def test_it_is_a_value() -> None:
+    """
+    Frozen; the same settings are equal, wherever they were made.
+    """
+    layer = Redirects(True, 5, sensitive=["X-Mine"], cookies=Cookies({"a": "1"}))
+
+    for name in ("follow", "limit", "sensitive", "cookies", "more"):
+        with pytest.raises(AttributeError):
+            setattr(layer, name, 5)
+    assert layer == pickle.loads(pickle.dumps(layer))
+    assert layer == Redirects(True, 5, sensitive=("x-mine",), cookies=Cookies({"a": "1"}))
+    assert layer != Redirects(True, 5, sensitive=["X-Mine"])
+    assert hash(layer) == hash(Redirects(True, 5, sensitive={"x-mine"}))
+
+
+def test_one_name_is_no_collection() -> None:
+    """
+    Its letters would be taken for names.
+    """
+    with pytest.raises(TypeError, match="sensitive must be a collection of names: 'x-api-key'"):
+        Redirects(sensitive="x-api-key")

@@ -20,6 +20,7 @@ from scallion.middlewares.retries import (
     attempt_of,
 )
 from scallion.middlewares.retry_budget import RetryBudget
+from scallion.middlewares.transient import idle_timeout
 from scallion.pipeline.bodies import IteratorByteStream
 from scallion.pipeline.errors import (
     AttemptTimeout,
@@ -248,6 +249,22 @@ def test_a_classifier_that_fails_loses_no_response(drive: Drive) -> None:
         play([retries], get(), World([Response(200, stream=body)]), drive)
 
     assert body.closed
+
+
+@pytest.mark.parametrize(("connection", "tries"), [("close", 2), ("keep-alive", 1)])
+def test_a_server_that_waited_for_a_request_in_vain_gets_it_again(
+    drive: Drive, connection: str, tries: int
+) -> None:
+    """
+    It says so by a 408, and closes the connection; all else passes without being asked about.
+    """
+    retries = steady(transient=Transient(also=idle_timeout))
+    world = World([Response(408, headers={"Connection": connection}), Response(200)])
+
+    play([retries], get(), world, drive)
+
+    assert tries == len(world.asked)
+    assert {408, 429, 502, 503, 504} == retries._asked
 
 
 @pytest.mark.parametrize(

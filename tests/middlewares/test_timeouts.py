@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from scallion.middlewares.retries import FullJitter, Retries
+from scallion.middlewares.coalescing import Coalescing
+from scallion.middlewares.idempotency_keys import IdempotencyKeys
+from scallion.middlewares.redirects import Redirects
+from scallion.middlewares.retries import Attempt, FullJitter, Retries
 from scallion.middlewares.timeouts import AttemptTimeouts, Deadlines
 from scallion.pipeline.errors import AttemptTimeout, TotalTimeout
 from scallion.pipeline.onion import Next
@@ -352,11 +355,16 @@ def test_the_calls_own_deadline_is_final(drive: Drive) -> None:
     world = slow(*[(2.0, Response(503))] * 9)
     layers = [Deadlines(5.0), Retries(9, wait=FullJitter(0, 0)), AttemptTimeouts(3.0)]
 
-    with pytest.raises(TotalTimeout):
+    with pytest.raises(TotalTimeout) as raised:
         play(layers, get(), world, drive)
 
     assert 3 == len(world.asked)
     assert 1005.0 == world.now
+    tries = raised.value.attempts  # type: ignore[attr-defined]
+    assert [(1, 503), (2, 503), (3, None)] == [(each.number, each.status) for each in tries]
+    assert ["Attempt 1: status 503; waited 0 s", "Attempt 2: status 503; waited 0 s"] == [
+        note for note in raised.value.__notes__ if note.startswith("Attempt")
+    ]
 
 
 def test_an_attempt_that_the_call_cuts_short_costs_nothing() -> None:
@@ -445,3 +453,75 @@ def test_reprs_show_the_limits() -> None:
 
 def _notes(error: BaseException) -> list[str]:
     return getattr(error, "__notes__", [])
+
+
+# What was tried
+
+
+def test_the_error_tells_what_was_tried(drive: Drive) -> None:
+    """
+    Though it is not `Retries` that raises it, under an event loop: the history, and a note on each earlier try.
+    """
+    wait = FullJitter(0.2, 0.2, random=lambda: 0.5)
+    world = slow((0.5, Response(503)), (60.0, Response(OK)))
+
+    with pytest.raises(TotalTimeout) as raised:
+        play([Deadlines(2.0), Retries(wait=wait)], get(), world, drive)
+
+    first, second = vars(raised.value)["attempts"]
+    assert Attempt(1, 503, None, 0.1) == first
+    assert (2, None, 0.0) == (second.number, second.status, second.waited)
+    assert "Attempt 1: status 503; waited 0.1 s" in raised.value.__notes__
+    assert (first, second) == vars(pickle.loads(pickle.dumps(raised.value)))["attempts"]
+
+
+def test_a_call_that_ends_in_the_wait_tells_the_try_before_it(drive: Drive) -> None:
+    """
+    Where the wait is longer than anybody thought.
+    """
+
+    class Slow(World):
+        async def sleep(self, seconds: float) -> None:
+            await super().sleep(seconds + 60.0)
+
+    world = Slow([Response(503), Response(OK)])
+    layers = [Deadlines(2.0), Retries(wait=lambda state: 0.1)]
+    if drive.blocking:
+        # Nothing ends it there.
+        assert OK == play(layers, get(), world, drive).status_code
+        return
+    with pytest.raises(TotalTimeout) as raised:
+        play(layers, get(), world, drive)
+
+    assert [503, None] == [each.status for each in vars(raised.value)["attempts"]]
+
+
+def test_the_only_try_is_no_history(drive: Drive) -> None:
+    """
+    The error is about it.
+    """
+    with pytest.raises(TotalTimeout) as raised:
+        play([Deadlines(2.0), Retries()], get(), slow((60.0, Response(OK))), drive)
+
+    assert "attempts" not in vars(raised.value)
+
+
+def test_the_history_survives_the_layers_of_the_service_stack(drive: Drive) -> None:
+    """
+    Those between the two, and attempts that run in tasks of their own.
+    """
+    wait = FullJitter(0.2, 0.2, random=lambda: 0.5)
+    layers = [
+        Deadlines(2.0),
+        Coalescing(),
+        Redirects(follow=True),
+        IdempotencyKeys(),
+        Retries(wait=wait),
+        AttemptTimeouts(10.0),
+    ]
+    world = slow((0.5, Response(503)), (60.0, Response(OK)))
+
+    with pytest.raises(TotalTimeout) as raised:
+        play(layers, get(), world, drive)
+
+    assert [503, None] == [each.status for each in vars(raised.value)["attempts"]]

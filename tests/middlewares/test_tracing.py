@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import anyio
 import pytest
-from opentelemetry import trace
+from opentelemetry import baggage, context, propagate, trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
 
+from scallion import AsyncClient, MockTransport
 from scallion.middlewares import tracing
+from scallion.middlewares.hedging import Hedging, hedge_of
 from scallion.middlewares.redirects import Redirects
 from scallion.middlewares.retries import FullJitter, Retries
 from scallion.middlewares.tracing import AttemptTracing, Tracing
 from scallion.pipeline.errors import ConnectError, ReadError
 from scallion.pipeline.onion import Next
+from scallion.pipeline.pipeline import Pipeline
 from scallion.pipeline.redaction import SECRET_NAMES
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
@@ -68,6 +75,16 @@ def get(url: str = URL, **settings: Any) -> Request:
 
 def attributes(span: ReadableSpan) -> dict[str, Any]:
     return dict(span.attributes or {})
+
+
+@contextmanager
+def entered(current: context.Context) -> Iterator[None]:
+    """Be called in this context."""
+    token = context.attach(current)
+    try:
+        yield
+    finally:
+        context.detach(token)
 
 
 def traceparent(span: ReadableSpan) -> str:
@@ -293,6 +310,31 @@ def test_attempts_are_counted_without_the_calls_span(drive: Drive, recorder: Rec
     assert [None, 1] == counts
 
 
+def test_a_hedge_says_so(recorder: Recorder) -> None:
+    """
+    Its span has its number; the first copy's, which was called off, has neither number nor status.
+    """
+
+    async def answer(request: Request) -> Response:
+        if hedge_of(request) == 0:
+            await anyio.sleep_forever()
+        return Response(200)
+
+    async def main() -> None:
+        pipeline = Pipeline(*recorder.layers(Hedging(delay=0)))
+        async with AsyncClient(pipeline=pipeline, transport=MockTransport(answer)) as client:
+            await client.get(URL)
+
+    anyio.run(main)
+
+    _, *attempts = recorder.spans
+    told = [
+        (attributes(span).get("scallion.hedge"), attributes(span).get("http.response.status_code"))
+        for span in attempts
+    ]
+    assert [(None, None), (1, 200)] == told
+
+
 def test_events_go_to_the_innermost_span(drive: Drive, recorder: Recorder) -> None:
     """
     Retries show on the call, what happens within an attempt on the attempt; others hear all.
@@ -368,6 +410,70 @@ def test_without_a_provider_the_callers_context_is_passed_on(drive: Drive) -> No
         play([Tracing(), AttemptTracing()], request, World([Response(200)]), drive)
 
     assert f"00-{0xABC:032x}-{0xDEF:016x}-01" == request.headers["traceparent"]
+
+
+@pytest.mark.parametrize("flags", [0, 1])
+def test_an_incoming_trace_is_passed_on_as_it_came(drive: Drive, flags: int) -> None:
+    """
+    Sampled or not, with what vendors say of it, by every attempt; no SDK is needed.
+    """
+    incoming = {
+        "traceparent": f"00-{0xABC:032x}-{0xDEF:016x}-{flags:02x}",
+        "tracestate": "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE",
+        "baggage": "tenant=fruit,user=7",
+    }
+    world = World([Response(503), Response(200)])
+
+    with entered(propagate.extract(incoming)):
+        play([Tracing(), retries(), AttemptTracing()], get(), world, drive)
+
+    for asked in world.asked:
+        assert incoming == {name: asked.headers[name] for name in incoming}
+
+
+@pytest.mark.parametrize("recording", [False, True])
+def test_baggage_needs_no_trace(drive: Drive, recorder: Recorder, recording: bool) -> None:
+    """
+    It is passed on whether a span is recorded or there is none at all.
+    """
+    request = get()
+    layers = recorder.layers() if recording else [Tracing(), AttemptTracing()]
+
+    with entered(baggage.set_baggage("tenant", "fruit")):
+        play(layers, request, World([Response(200)]), drive)
+
+    assert "tenant=fruit" == request.headers["baggage"]
+    assert recording == ("traceparent" in request.headers)
+
+
+def test_a_recorded_span_keeps_what_vendors_say(drive: Drive, recorder: Recorder) -> None:
+    """
+    Its id is new, the trace and its state are the incoming ones.
+    """
+    incoming = {
+        "traceparent": f"00-{0xABC:032x}-{0xDEF:016x}-01",
+        "tracestate": "rojo=00f067aa0ba902b7",
+    }
+    request = get()
+
+    with entered(propagate.extract(incoming)):
+        play(recorder.layers(), request, World([Response(200)]), drive)
+
+    assert traceparent(recorder.spans[-1]) == request.headers["traceparent"]
+    assert f"{0xABC:032x}" == request.headers["traceparent"].split("-")[1]
+    assert incoming["tracestate"] == request.headers["tracestate"]
+
+
+def test_other_things_in_the_context_add_nothing(drive: Drive) -> None:
+    """
+    Neither a trace nor baggage.
+    """
+    request = get()
+
+    with entered(context.set_value("mine", 7)):
+        play([Tracing(), AttemptTracing()], request, World([Response(200)]), drive)
+
+    assert set() == {"traceparent", "tracestate", "baggage"} & set(request.headers)
 
 
 def test_without_provider_and_context_nothing_happens() -> None:
@@ -464,3 +570,20 @@ def test_reprs_are_short() -> None:
     assert Tracing() == Tracing()
     assert Tracing(secrets=["a"]) != Tracing()
     assert hash(Tracing()) == hash(Tracing())
+
+
+def test_a_layer_that_has_traced_can_be_copied(
+    drive: Drive, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    With its settings; the tracer, which no copy can have, is looked for anew.
+    """
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", recorder.provider)
+    layers: list[Any] = [Tracing(secrets=["ticket"]), AttemptTracing()]
+    play(layers, get(), World([Response(200)]), drive)
+    assert 2 == len(recorder.spans)
+
+    for copied in (pickle.loads(pickle.dumps(layers)), copy.deepcopy(layers)):
+        assert layers == copied
+        play(copied, get(), World([Response(200)]), drive)
+    assert 6 == len(recorder.spans)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+import sys
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -161,3 +163,13 @@ def test_it_is_a_value() -> None:
     assert "Transient(statuses={503}, on=(ReadError,), also=idle_timeout)" == repr(
         Transient({503}, (ReadError,), idle_timeout)
     )
+
+
+def test_ssl_that_another_thread_is_importing_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    It is among the modules before it has its errors, and then nobody has one of them.
+    """
+    monkeypatch.setitem(sys.modules, "ssl", ModuleType("ssl"))
+    assert Transient()(ReadError("reset"))

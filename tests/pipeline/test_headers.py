@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from types import MappingProxyType
 from typing import Any
 
@@ -464,3 +464,53 @@ def test_any_mapping_will_do() -> None:
 
     assert [(b"A", b"1")] == Headers(given).raw
     assert Headers({"b": "2"}) | given == {"a": "1", "b": "2"}
+
+
+# One like another shares what is known of its names
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda headers: headers.__setitem__("Accept", "text/plain"),
+        lambda headers: headers.__setitem__("X-New", "1"),
+        lambda headers: headers.set_raw(b"X-New", b"x-new", b"1"),
+        lambda headers: headers.set_raw(b"ACCEPT", b"accept", b"text/plain"),
+        lambda headers: headers.__delitem__("Accept"),
+        lambda headers: headers.update({"Accept": "text/plain", "X-New": "1"}),
+    ],
+)
+def test_what_changes_in_one_does_not_change_in_another(change: Callable[[Headers], None]) -> None:
+    """
+    Neither in the model, nor in others like it; and lookups agree with the fields.
+    """
+    model = Headers.from_raw([(b"Host", b"example.org"), (b"Accept", b"*/*")])
+    changed, other = Headers.like(model), Headers.like(model)
+    change(changed)
+    plain = Headers([(b"Host", b"example.org"), (b"Accept", b"*/*")])
+    change(plain)
+
+    assert plain.raw == changed.raw
+    assert dict(Headers(plain.raw).by_name) == dict(changed.by_name)
+    for untouched in (model, other):
+        assert [(b"Host", b"example.org"), (b"Accept", b"*/*")] == untouched.raw
+        assert {b"host": b"example.org", b"accept": b"*/*"} == dict(untouched.by_name)
+
+
+def test_a_copy_and_its_original_are_independent() -> None:
+    """
+    Whichever is changed first, and whether they were looked into before.
+    """
+    for looked_into in (False, True):
+        for change in range(2):
+            headers = Headers({"a": "1", "b": "2"})
+            if looked_into:
+                assert "1" == headers["a"]
+            pair = headers, headers.copy()
+            pair[change]["a"] = "3"
+            del pair[change]["b"]
+            pair[1 - change]["c"] = "4"
+
+            assert {"a": "3"} == dict(pair[change])
+            assert {"a": "1", "b": "2", "c": "4"} == dict(pair[1 - change])
+            assert pair[change] != pair[1 - change]

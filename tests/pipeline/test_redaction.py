@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scallion.pipeline.redaction import (
     SECRET_NAMES,
     redact_jwts,
+    redact_login,
     redact_url,
     redact_value,
     secret_names,
@@ -201,3 +202,25 @@ def test_what_only_begins_like_many_tokens_takes_no_time() -> None:
 
     assert text == redact_jwts(text)
     assert f"{text}.x" == redact_jwts(f"{text}.x")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("redis://:hunter2@host/0", "redis://REDACTED:REDACTED@host/0"),
+        ("redis:/:hunter2@host/0", "REDACTED:REDACTED@host/0"),
+        ("redis//:hunter2@host", "REDACTED:REDACTED@host"),
+        ("redis://:hunt/er2@host", "redis://REDACTED:REDACTED@host"),
+        ("redis://:hunt@er2@host", "redis://REDACTED:REDACTED@host"),
+        ("redis+unix://:hunter2@/run/redis", "redis+unix://REDACTED:REDACTED@/run/redis"),
+        ("hunter2@host", "REDACTED:REDACTED@host"),
+        ("http://host:80/users/@me?token=x", "http://host:80/users/@me?token=REDACTED"),
+        ("http://[::1]/@me", "http://[::1]/@me"),
+        ("plain", "plain"),
+    ],
+)
+def test_a_login_is_not_shown_wherever_it_stands(text: str, shown: str) -> None:
+    """
+    Neither of a URL nor of what should have been one.
+    """
+    assert shown == redact_login(text)

@@ -367,6 +367,23 @@ class TestForLayers:
 
         assert [(1, "retry", {"attempt": 2}), (2, "retry", {"attempt": 2})] == told
 
+    def test_an_observer_that_fails_harms_nobody(self) -> None:
+        """
+        The others are told, the layer goes on, and a warning says whose mistake it is.
+        """
+        told = []
+
+        def broken(event: str, fields: dict[str, Any]) -> None:
+            raise KeyError(event)
+
+        request = Request("GET", "https://a")
+        request.observers = (broken, lambda event, fields: told.append(event))
+
+        with pytest.warns(RuntimeWarning, match=r"observer .*broken failed at 'retry': KeyError"):
+            request.note("retry", attempt=2)
+
+        assert ["retry"] == told
+
     def test_inheriting_continues_the_call(self) -> None:
         """
         A redirect's request has the same deadline and observers, and the very same extensions.
@@ -381,6 +398,39 @@ class TestForLayers:
         assert 12.5 == second.deadline
         assert first.observers is second.observers
         assert first.extensions is second.extensions
+
+    def test_memory_is_made_when_it_is_asked_for(self) -> None:
+        """
+        A request that nobody asks for it has none; what is noted there stays.
+        """
+        request = Request("GET", "https://a")
+        assert "_memory" not in vars(request)
+
+        request.memory["mine"] = 7
+
+        assert {"mine": 7} == request.memory
+
+    def test_a_copy_can_share_its_memory(self) -> None:
+        """
+        Before and after something was noted.
+        """
+        request, copy = Request("GET", "https://a"), Request("GET", "https://a")
+        copy.memory = request.memory
+        request.memory["mine"] = 7
+
+        assert {"mine": 7} == copy.memory
+
+    def test_memory_is_not_inherited(self) -> None:
+        """
+        The next request of a redirect begins with none, and nor does one that was pickled.
+        """
+        request, following = Request("GET", "https://a"), Request("GET", "https://b")
+        request.memory["mine"] = 7
+
+        following.inherit(request)
+
+        assert {} == following.memory
+        assert {} == pickle.loads(pickle.dumps(request)).memory
 
 
 class TestRepr:
@@ -434,3 +484,21 @@ class TestPickling:
 
         assert b"x" == copied.content
         assert {} == copied.extensions
+
+
+def test_a_request_that_is_sent_anew_begins_anew() -> None:
+    """
+    What layers remember, or have noted in its extensions, belonged to the call before; others may share these.
+    """
+    shared = {"timeout": {"read": 5.0}, "_scallion.hedge": 1, "mine": 7}
+    request = Request("GET", "http://x/")
+    request.extensions = shared
+    request.memory["layer"] = 1
+    request.renew()
+
+    assert {} == request.memory
+    assert {"timeout": {"read": 5.0}, "mine": 7} == request.extensions
+    assert "_scallion.hedge" in shared
+    kept = request.extensions
+    request.renew()
+    assert kept is request.extensions

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Generator
+from types import ModuleType
 from typing import Any
 
 import anyio
@@ -478,6 +480,45 @@ def test_loops_have_different_keys() -> None:
 # The blocking one alone
 
 
+def test_a_deadline_is_on_the_runtimes_own_clock() -> None:
+    """
+    Whoever gives it another clock counts deadlines on that one.
+    """
+
+    class Late(AsyncRuntime):
+        clock = staticmethod(lambda: 5.0)
+
+    async def done() -> str:
+        await anyio.sleep(0)
+        return "done"
+
+    async def scenario() -> str:
+        return await Late().bounded(done(), 6.0)
+
+    assert "done" == anyio.run(scenario, backend="asyncio")
+    assert "done" == anyio.run(scenario, backend="trio")
+
+
+def test_an_alarm_is_there_in_asyncio() -> None:
+    """
+    With the task that asks for it; under trio there is none.
+    """
+    runtime = AsyncRuntime()
+
+    async def scenario() -> bool:
+        here = runtime.alarm()
+        if here is not None:
+            alarm, task = here
+            assert (asyncio.get_running_loop(), asyncio.current_task()) == (alarm.loop, task)
+            assert here == runtime.alarm()
+        return here is not None
+
+    # A loop of its own each time.
+    assert [True, True, False] == [
+        anyio.run(scenario, backend=backend) for backend in ("asyncio", "asyncio", "trio")
+    ]
+
+
 def test_events_wake_threads() -> None:
     """
     A blocking event may be raised from any thread.
@@ -568,6 +609,59 @@ def test_offloaded_work_does_not_block_the_loop(drive: Drive, runtime: Runtime) 
     assert drive.blocking is drive(scenario)
 
 
+def test_offloaded_work_is_left_at_the_deadline(drive: Drive, runtime: Runtime) -> None:
+    """
+    It goes on to its end, in its thread, and nobody hears what it raises.
+    """
+    let, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        try:
+            assert let.wait(30)
+            raise KeyError("late")
+        finally:
+            ended.set()
+
+    async def scenario() -> None:
+        with pytest.raises(TimeoutError):
+            await runtime.offload(work, runtime.clock() + 0.05)
+        assert not ended.is_set()
+        let.set()
+        assert ended.wait(30)
+
+    drive(scenario)
+
+
+def test_offloaded_work_that_is_done_in_time_counts(drive: Drive, runtime: Runtime) -> None:
+    """
+    Its result, and its error.
+    """
+
+    def fails() -> None:
+        raise KeyError("mine")
+
+    async def scenario() -> int:
+        with pytest.raises(KeyError, match="mine"):
+            await runtime.offload(fails, runtime.clock() + 30)
+        return await runtime.offload(lambda: 42, runtime.clock() + 30)
+
+    assert 42 == drive(scenario)
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+def test_a_cancelled_caller_leaves_offloaded_work(colour: Any) -> None:
+    let = threading.Event()
+
+    async def scenario() -> bool:
+        with anyio.move_on_after(0.05) as scope:
+            await AsyncRuntime().offload(lambda: let.wait(30))
+        left = not let.is_set()
+        let.set()
+        return scope.cancelled_caught and left
+
+    assert Drive(colour)(scenario)
+
+
 def test_an_event_may_be_raised_while_its_thread_waits() -> None:
     """
     By a finaliser, say, that runs in the midst of the wait.
@@ -579,3 +673,49 @@ def test_an_event_may_be_raised_while_its_thread_waits() -> None:
     assert run(_wait(event))
     timer.join()
     assert event.is_set()
+
+
+def test_trio_that_another_thread_is_importing_runs_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    It is among the modules before it has its own.
+    """
+    monkeypatch.setitem(sys.modules, "trio", ModuleType("trio"))
+
+    async def scenario() -> bool:
+        return AsyncRuntime().key is asyncio.get_running_loop()
+
+    assert asyncio.run(scenario())
+
+
+def test_a_deadline_ends_the_task_of_its_own_loop() -> None:
+    """
+    Where two threads have loops and share a runtime, each at once with a task that waits.
+    """
+    runtime = AsyncRuntime()
+    both_wait = threading.Barrier(2, timeout=20)
+
+    async def scenario() -> str:
+        async def waiting() -> None:
+            both_wait.wait()
+            await asyncio.get_running_loop().create_future()
+
+        # The alarm of this loop is known, then that of the other thread's.
+        await runtime.bounded(asyncio.sleep(0), runtime.clock() + 10.0)
+        try:
+            await runtime.bounded(waiting(), runtime.clock() + 0.2)
+        except TimeoutError:
+            return "ended"
+        return "not ended"
+
+    results: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(asyncio.run(scenario()))) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+
+    assert ["ended", "ended"] == results

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 import pytest
 
 from scallion.pipeline import runtime_threads
-from scallion.pipeline.runtime_threads import start_in_thread
+from scallion.pipeline.runtime_threads import done_in_thread, start_in_thread
 
 variable: ContextVar[str] = ContextVar("variable", default="nobody's")
 
@@ -77,6 +77,39 @@ def test_there_are_not_any_number_of_them(
     let.set()
     until(lambda: len(crew.idle) == 2)
     assert start_in_thread(let.wait)
+
+
+def test_what_takes_too_long_is_left(crew: runtime_threads._Crew) -> None:
+    """
+    The thread is used again when it has come to its end.
+    """
+    let = threading.Event()
+    with pytest.raises(TimeoutError):
+        done_in_thread(let.wait, 0.02)
+    assert (1, 0) == (crew.count, len(crew.idle))
+
+    let.set()
+    until(lambda: len(crew.idle) == 1)
+    assert variable.get() == done_in_thread(variable.get, 30)
+    assert 1 == crew.count
+
+
+def test_where_no_thread_is_free_the_callers_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime_threads, "MOST_THREADS", 0)
+
+    assert threading.get_ident() == done_in_thread(threading.get_ident, 0.02)
+
+
+def test_an_error_is_raised_to_the_caller() -> None:
+    """
+    A deadline that was kept is not mistaken for one that was not.
+    """
+
+    def fails() -> None:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        done_in_thread(fails, 30)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -27,7 +27,10 @@ FORMS: tuple[TimeoutForm, ...] = ("seconds", "milliseconds", "grpc")
         ("seconds", 12.5, "12.5"),
         ("seconds", 0.0629, "0.062"),
         ("seconds", 0.0001, "0.001"),
+        ("seconds", 1e10, "9999999999"),
+        ("seconds", 1e306, "9999999999"),
         ("milliseconds", 12.5, "12500"),
+        ("milliseconds", 1e306, "9999999999000"),
         ("milliseconds", 0.0001, "1"),
         ("grpc", 0.125, "125m"),
         ("grpc", 12.5, "12500m"),
@@ -53,6 +56,10 @@ def test_what_is_left_is_written(form: TimeoutForm, left: float, expected: str) 
         ("seconds", "30", 30.0),
         ("seconds", " 12.5\t", 12.5),
         ("seconds", "0", 0.0),
+        ("seconds", "0.30000000000000004", 0.3),
+        ("seconds", "99999999999", 9_999_999_999),
+        ("seconds", "9" * 5000, 9_999_999_999),
+        ("milliseconds", "9" * 5000, 9_999_999_999),
         ("milliseconds", "12500", 12.5),
         ("grpc", "100m", 0.1),
         ("grpc", "2H", 7200.0),
@@ -73,8 +80,8 @@ def test_what_was_written_is_read(form: TimeoutForm, value: str, expected: float
             ("seconds", value)
             for value in ("", "-1", "1e3", "inf", "nan", ".5", "5.", "5s", "1, 2")
         ],
-        *[("seconds", value) for value in ("1" * 11, "1.1234567890", "١٢", "+5", "1_0", "5\n")],
-        *[("milliseconds", value) for value in ("", "-1", "1.5", "1" * 14, "5m", "²")],
+        *[("seconds", value) for value in ("١٢", "+5", "1_0", "5\n")],
+        *[("milliseconds", value) for value in ("", "-1", "1.5", "5m", "²")],
         *[("grpc", value) for value in ("", "100", "m", "123456789m", "-1m", "1.5S", "5h", "5 m")],
     ],
 )
@@ -95,6 +102,18 @@ def test_a_round_trip_loses_little_and_adds_nothing(form: TimeoutForm, left: flo
 
     assert read is not None
     assert left - max(0.001, left / 1e4) - 1e-9 <= read <= left * (1 + 1e-12)
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(FORMS), st.floats(min_value=1e-12, max_value=1e306))
+def test_whatever_is_written_is_read(form: TimeoutForm, left: float) -> None:
+    """
+    A reader that ignored it would have no deadline at all.
+    """
+    read = read_timeout(write_timeout(left, form), form)
+
+    assert read is not None
+    assert 0 < read <= max(left * (1 + 1e-12), 0.001)
 
 
 @settings(max_examples=200)

@@ -10,7 +10,7 @@ import pytest
 
 from scallion.pipeline.errors import InvalidURL
 from scallion.pipeline.queryparams import QueryParams
-from scallion.pipeline.urls import URL, RawURL, merge_base, with_trailing_slash
+from scallion.pipeline.urls import URL, RawURL, at_origin, merge_base, with_trailing_slash
 
 FULL = "https://jane:s%3Acret@www.example.org:8443/a%20b/c?x=1&y=%20#top%20"
 
@@ -445,3 +445,26 @@ def test_merging_what_is_no_url_fails() -> None:
         merge_base(URL("http://b/"), "x\n")
     with pytest.raises(TypeError, match="expected str"):
         merge_base(URL("http://b/"), 5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "place", ["http://10.0.0.7:8080", "https://[2001:db8::1]", "wss://h:1/x?y"]
+)
+@pytest.mark.parametrize("url", ["http://u:p@orders/a%20b/?q=1#f", "https://orders:81", "ws://o/x"])
+def test_a_url_moves_to_another_origin_as_by_copying(url: str, place: str) -> None:
+    """
+    All that is derived from the parts is as in a URL that was parsed.
+    """
+    there = URL(place)
+    expected = URL(url).copy_with(scheme=there.scheme, host=there.host, port=there.port)
+    for _ in range(2):
+        moved = at_origin(URL(url), there)
+        assert expected == moved
+        assert expected.origin_key == moved.origin_key
+        assert expected.raw_path == moved.raw_path
+        assert expected.netloc == moved.netloc
+        assert expected.params == moved.params
+        assert hash(expected) == hash(moved)
+        # What was asked for once is kept, and must not be that of the other one.
+        assert URL(url).raw_path
+        assert there.netloc

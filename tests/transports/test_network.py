@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from scallion.pipeline.errors import (
     WriteTimeout,
 )
 from scallion.pipeline.runtime import run
+from scallion.transports.network import async_network
 from scallion.transports.network.asyncio_channel import AsyncioChannel
 from scallion.transports.network.base import ByteChannel, Network
 from scallion.transports.network.blocking import PollWaits
@@ -467,3 +469,17 @@ def test_a_synchronous_program_imports_no_event_loop() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert b"[]" == done.stdout.strip()
+
+
+def test_trio_that_another_thread_is_importing_has_no_network_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    It is among the modules before it has its own.
+    """
+    monkeypatch.setitem(sys.modules, "trio", ModuleType("trio"))
+
+    async def scenario() -> Network:
+        return async_network()
+
+    assert "AsyncioNetwork" == type(asyncio.run(scenario())).__name__

@@ -29,8 +29,11 @@ def blocking_network() -> Network:
 def async_network() -> Network:
     """The network for the event loop that runs the caller: asyncio's or trio's."""
     trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_task():
-        return _trio_network()
+    try:
+        if trio is not None and trio.lowlevel.in_trio_task():
+            return _trio_network()
+    except AttributeError:
+        """Another thread is in the midst of importing it, so nobody runs it yet."""
     return _asyncio_network()
 
 

@@ -99,7 +99,7 @@ class VirtualRuntime:
         finally:
             _deadlines.reset(token)
 
-    async def offload(self, work: Callable[[], T]) -> T:
+    async def offload(self, work: Callable[[], T], deadline: float | None = None) -> T:  # noqa: ARG002
         return work()
 
     async def pass_time(self, seconds: float) -> None:

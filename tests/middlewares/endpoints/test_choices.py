@@ -125,6 +125,19 @@ def test_an_endpoint_that_has_not_answered_yet_is_asked_once() -> None:
     assert new.load(0.0, 10.0) > known.load(0.0, 10.0)
 
 
+def test_without_any_memory_the_pending_ones_decide() -> None:
+    """
+    A latency that has faded to nothing is unknown again, and not the best of all.
+    """
+    idle, busy = members(2)
+    for member, pending in ((idle, 1), (busy, 3)):
+        member.observe(0.1, 0.0, 1e-9)
+        member.pending = pending
+
+    assert 0.0 == idle.faded(1.0, 1e-9)
+    assert idle.load(1.0, 1e-9) < busy.load(1.0, 1e-9)
+
+
 @pytest.mark.parametrize("choice", [RoundRobin(), PowerOfTwo()], ids=repr)
 def test_weights_set_the_shares(choice: Choice) -> None:
     """
@@ -297,6 +310,7 @@ def test_choices_have_names(name: str, kind: type[Choice]) -> None:
         (lambda: choice_of(None), TypeError),
         (lambda: choice_of(PowerOfTwo), TypeError),
         (lambda: PowerOfTwo(decay=0), ValueError),
+        (lambda: LeastPending(decay=0), ValueError),
         (lambda: ConsistentHash(by=7), TypeError),  # type: ignore[arg-type]
         (lambda: ConsistentHash(bound=0.5), ValueError),
         (lambda: ConsistentHash(points=0), ValueError),

@@ -66,6 +66,18 @@ def test_a_weight_is_positive_and_finite(weight: float) -> None:
 
 
 @pytest.mark.parametrize(
+    ("priority", "error"),
+    [(-1, ValueError), (65_536, ValueError), (1.5, TypeError), (True, TypeError)],
+)
+def test_a_priority_is_a_whole_number(priority: Any, error: type[Exception]) -> None:
+    """
+    As in SRV records.
+    """
+    with pytest.raises(error, match="priority"):
+        Endpoint("a", priority=priority)
+
+
+@pytest.mark.parametrize(
     "text", ["10.0.0.7:8080", "https://orders-1:8443", "[2001:db8::1]:80", "orders-1"]
 )
 def test_text_reads_back(text: str) -> None:

@@ -7,6 +7,7 @@ import pickle
 import threading
 from collections import Counter
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import pytest
@@ -18,16 +19,20 @@ from scallion.middlewares.endpoints import (
     Endpoints,
     Found,
     Source,
-    share_tried,
 )
+from scallion.middlewares.endpoints.members import Member
+from scallion.middlewares.redirects import Redirects
 from scallion.middlewares.retries import FullJitter, Retries
+from scallion.middlewares.timeouts import Deadlines
 from scallion.pipeline.errors import (
     CircuitOpen,
     ConnectError,
     NoEndpoint,
     ReadError,
+    TotalTimeout,
     UnknownOption,
 )
+from scallion.pipeline.incoming import current_deadline, within
 from scallion.pipeline.layer import check_options
 from scallion.pipeline.onion import Next, compose
 from scallion.pipeline.request import Request
@@ -240,13 +245,200 @@ def test_copies_of_a_request_share_where_they_have_been(drive: Drive) -> None:
     places = Places(h1=opened, h2=opened, h3=opened)
     layer = Endpoints({"orders": THREE}, choice=ConsistentHash(lambda request: "one key"))
     first = get()
-    share_tried(first)
     responses = []
     for _ in range(3):
-        copy = get(extensions=dict(first.extensions))
+        copy = get()
+        copy.memory = first.memory
         responses.append(play([layer], copy, world(places), drive))
 
     assert 3 == len(set(places.went))
+
+
+def test_a_redirects_next_request_begins_anew(drive: Drive) -> None:
+    """
+    It goes where its key belongs, though the request before it failed there.
+    """
+    layer = Endpoints({"orders": THREE}, choice=ConsistentHash(lambda request: "one key"))
+    places = Places()
+    play([layer], get(), world(places), drive)
+    (own,) = places.went
+
+    def answer(request: Request) -> Response:
+        places.went.append(request.url.host)
+        if request.url.path == "/end":
+            return Response(200)
+        if request.url.host == own:
+            return Response(503)
+        return Response(307, headers={"Location": "/end"})
+
+    layers = [Redirects(follow=True), Retries(wait=NOW), layer]
+    response = play(layers, get(), World([answer] * 3), drive)
+
+    assert 200 == response.status_code
+    assert [own, own, own] == [places.went[0], places.went[1], places.went[3]]
+    assert own != places.went[2]
+
+
+# Logins
+
+
+def test_who_asks_for_credentials_gets_them(drive: Drive) -> None:
+    """
+    The request that follows a 401 goes to the same endpoint, and the next one in its turn.
+    """
+    layer, request = turns(), get()
+    places = Places(h1=401)
+    for _ in range(3):
+        play([layer], request, world(places), drive)
+    assert ["10.0.0.1"] * 3 == places.went
+
+    places.answers = {}
+    for _ in range(3):
+        play([layer], request, world(places), drive)
+    assert ["10.0.0.1", "10.0.0.2", "10.0.0.3"] == places.went[3:]
+
+
+def test_another_requests_challenge_is_not_answered(drive: Drive) -> None:
+    """
+    Not even a copy's, which has a login of its own.
+    """
+    layer, request, copy = turns(), get(), get()
+    copy.memory = request.memory
+    places = Places(h1=401)
+    play([layer], request, world(places), drive)
+    play([layer], copy, world(places), drive)
+    play([layer], request, world(places), drive)
+
+    assert ["10.0.0.1", "10.0.0.2", "10.0.0.1"] == places.went
+
+
+def test_credentials_go_elsewhere_if_who_asked_is_out_of_reach(drive: Drive) -> None:
+    """
+    Refused, or ejected meanwhile.
+    """
+    layer, request = turns(ejection=Ejection(failures=1)), get()
+    places = Places(h1=401)
+    play([layer], request, world(places), drive)
+    play([layer], get(), world(places), drive)
+    play([layer], get(), world(places), drive)
+    places.answers = {"h1": 503}
+    play([layer], get(), world(places), drive)
+    play([layer], request, world(places), drive)
+
+    assert "10.0.0.1" == places.went[-2]
+    assert "10.0.0.1" != places.went[-1]
+
+
+# Priorities
+
+TIERS = [
+    Endpoint("10.0.0.1", 8080),
+    Endpoint("10.0.0.2", 8080),
+    Endpoint("10.0.0.3", 8080, priority=10),
+]
+
+
+@pytest.mark.parametrize("choice", ["round_robin", "power_of_two", ConsistentHash("x-key")])
+def test_the_best_priority_is_used_alone(drive: Drive, choice: Any) -> None:
+    """
+    While any endpoint of it can be.
+    """
+    layer, places = turns(TIERS, choice=choice), Places()
+    for number in range(20):
+        play([layer], get(headers={"x-key": str(number)}), world(places), drive)
+
+    assert "10.0.0.3" not in places.went
+    assert [0, 0, 10] == [each.priority for each in layer.state("orders").endpoints]
+
+
+def test_when_the_best_have_been_tried_a_worse_one_is(drive: Drive) -> None:
+    """
+    Within one call, by its retries.
+    """
+    places = Places(h1=503, h2=503)
+    response = play([Retries(wait=NOW), turns(TIERS)], get(), world(places), drive)
+
+    assert 200 == response.status_code
+    assert ["10.0.0.1", "10.0.0.2", "10.0.0.3"] == places.went
+
+
+def test_when_the_best_refuse_a_worse_one_is_asked_at_once(drive: Drive) -> None:
+    """
+    Open circuits, say.
+    """
+
+    async def breaker(request: Request, call_next: Any) -> Response:
+        if request.url.host != "10.0.0.3":
+            raise CircuitOpen("open", request=request)
+        response: Response = await call_next(request)
+        return response
+
+    response = play([turns(TIERS), breaker], get(), world(Places()), drive)
+
+    assert "http://10.0.0.3:8080" == response.extensions["endpoint"]
+
+
+def test_when_the_best_are_ejected_worse_ones_serve(drive: Drive) -> None:
+    """
+    Until the first of the best is back.
+    """
+    places = Places(h1=503, h2=503)
+    layer = turns(TIERS, ejection=Ejection(failures=1, base=30.0, share=0.7))
+    played = world(places)
+    for _ in range(5):
+        play([layer], get(), played, drive)
+    assert ["10.0.0.1", "10.0.0.2"] + ["10.0.0.3"] * 3 == places.went
+
+    places.answers = {}
+    played.now += 31.0
+    play([layer], get(), played, drive)
+    assert places.went[-1] in {"10.0.0.1", "10.0.0.2"}
+
+
+def test_https_takes_a_worse_priority_rather_than_none(drive: Drive) -> None:
+    layer, places = turns(["http://10.0.0.1", Endpoint("10.0.0.2", 443, "https", 1, 5)]), Places()
+    play([layer], get("https://orders/"), world(places), drive)
+
+    assert ["10.0.0.2"] == places.went
+
+
+# Refusals
+
+
+def test_a_classifiers_mistake_loses_no_connection(drive: Drive) -> None:
+    """
+    Nor does the endpoint keep an attempt that nobody has under way.
+    """
+    layer = turns(ejection=Ejection(failed=lambda outcome: 1 / 0 > 1))
+    response = open_response(200, b"body")
+
+    with pytest.raises(ZeroDivisionError):
+        play([layer], get(), World([response]), drive)
+
+    assert response.is_closed
+    assert [0, 0, 0] == [each.pending for each in layer.state("orders").endpoints]
+
+
+def test_when_all_others_refuse_one_that_failed_is_asked_again(drive: Drive) -> None:
+    """
+    A retry goes to where the call has failed rather than nowhere; who refused is not asked twice.
+    """
+    refused: list[str] = []
+
+    async def breaker(request: Request, call_next: Any) -> Response:
+        if request.url.host != "10.0.0.1":
+            refused.append(request.url.host)
+            raise CircuitOpen("open", request=request)
+        response: Response = await call_next(request)
+        return response
+
+    answers = iter([503, 200])
+    places = Places(h1=lambda: Response(next(answers)))
+    response = play([Retries(wait=NOW), turns(), breaker], get(), world(places), drive)
+
+    assert 200 == response.status_code
+    assert ["10.0.0.1", "10.0.0.1"] == places.went
+    assert ["10.0.0.2", "10.0.0.3"] == sorted(refused)
 
 
 def test_a_refused_endpoint_costs_no_attempt(drive: Drive) -> None:
@@ -306,6 +498,59 @@ def test_an_attempt_is_pending_until_its_body_has_ended(drive: Drive) -> None:
     gc.collect()
     play([layer], get(), world(Places()), drive)
     assert [0, 0, 0] == pending()
+
+
+def test_the_state_knows_what_was_forgotten(drive: Drive) -> None:
+    """
+    Without another request.
+    """
+    layer = turns()
+    script = World([lambda request: open_response(200, b"a")])
+    response = play([layer], get(), script, drive)
+    assert 1 == sum(each.pending for each in layer.state("orders").endpoints)
+    del response
+    script.asked.clear()
+    gc.collect()
+
+    assert 0 == sum(each.pending for each in layer.state("orders").endpoints)
+
+
+def test_a_classifier_that_fails_at_a_body_leaves_nothing_pending(drive: Drive) -> None:
+    class Broken(OpenStream):
+        def __iter__(self) -> Any:
+            raise ReadError("gone")
+
+        async def __anext__(self) -> bytes:
+            raise ReadError("gone")
+
+    def classify(outcome: Response | Exception) -> bool:
+        if isinstance(outcome, Exception):
+            raise ValueError("a mistake")
+        return False
+
+    layer = turns(ejection=Ejection(failed=classify))
+    response = play([layer], get(), World([Response(200, stream=Broken())]), drive)
+
+    async def read() -> None:
+        with pytest.raises(ValueError, match="a mistake"):
+            await read_in(drive, response)
+
+    drive(read)
+    assert 0 == sum(each.pending for each in layer.state("orders").endpoints)
+
+
+def test_what_goes_wrong_before_it_is_sent_leaves_nothing_pending(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Member, url: Any) -> Any:
+        raise ValueError("no such place")
+
+    layer = turns()
+    monkeypatch.setattr(Member, "at", fail)
+    with pytest.raises(ValueError, match="no such place"):
+        play([layer], get(), world(Places()), drive)
+
+    assert 0 == sum(each.pending for each in layer.state("orders").endpoints)
 
 
 def test_errors_and_whole_answers_are_not_pending(drive: Drive) -> None:
@@ -582,7 +827,7 @@ def test_a_new_endpoint_gets_its_share_by_and_by(drive: Drive) -> None:
 
     def share(at: float) -> float:
         script.now = began + at
-        layer._services["orders"]._stale_at = None
+        layer._services["orders"].stale_at = inf
         before = len(places.went)
         for _ in range(630):
             play([layer], get(), script, drive)
@@ -747,38 +992,110 @@ def test_threads_wait_for_the_first_answer_together() -> None:
     assert ["orders"] == asked
 
 
-def test_who_asks_and_is_cancelled_leaves_the_question_to_the_next() -> None:
+def test_who_asks_and_is_cancelled_leaves_the_question_to_the_others() -> None:
+    """
+    It goes on without him: who waits gets its answer, and nobody asks anew.
+    """
     import anyio
 
     async def scenario() -> None:
-        hanging = [True]
+        asked: list[str] = []
+        gate = anyio.Event()
 
         async def find(service: str) -> list[str]:
-            if hanging.pop() if hanging else False:
-                await anyio.sleep_forever()
+            asked.append(service)
+            await gate.wait()
             return THREE
 
         layer, script = turns(find), World([Places()] * 2, blocking=False, patient=True)
         send = compose([layer], script.transport, script)
+        answers: list[int] = []
+
+        async def one() -> None:
+            answers.append((await send(get())).status_code)
+
         async with anyio.create_task_group() as group:
             with anyio.CancelScope() as scope:
                 async with anyio.create_task_group() as inner:
-
-                    async def asker() -> None:
-                        await send(get())
-
-                    inner.start_soon(asker)
-                    await anyio.lowlevel.checkpoint()
-
-                    async def waiter() -> None:
-                        assert 200 == (await send(get())).status_code
-
-                    group.start_soon(waiter)
-                    await anyio.lowlevel.checkpoint()
+                    inner.start_soon(one)
+                    await anyio.wait_all_tasks_blocked()
+                    group.start_soon(one)
+                    await anyio.wait_all_tasks_blocked()
                     scope.cancel()
+            gate.set()
+        assert [200] == answers
+        assert ["orders"] == asked
 
     for backend in ("asyncio", "trio"):
         anyio.run(scenario, backend=backend)
+
+
+def test_a_question_outlives_the_deadline_of_who_asked(drive: Drive) -> None:
+    """
+    A source that takes longer than any call may is asked once, and what it says is there for the next call.
+    """
+    gate, asked = threading.Event(), []
+
+    def find(service: str) -> list[str]:
+        asked.append(service)
+        gate.wait(30.0)
+        return THREE
+
+    async def scenario() -> None:
+        runtime = drive.runtime()
+
+        async def transport(request: Request) -> Response:
+            return Response(200)
+
+        layer = turns(find)
+        send = compose([Deadlines(0.05), layer], transport, runtime)
+        for _ in range(3):
+            with pytest.raises((NoEndpoint, TotalTimeout)):
+                await send(get())
+        assert ["orders"] == asked
+        gate.set()
+        background: Any = layer._services["orders"].background
+        if drive.blocking:
+            background.join()
+        else:
+            await background.join()
+        assert 200 == (await send(get())).status_code
+        assert ["orders"] == asked
+
+    drive(scenario)
+
+
+def test_a_question_that_got_lost_is_put_again(drive: Drive) -> None:
+    """
+    Its process may have been forked meanwhile: after a minute somebody else asks.
+    """
+    layer = turns(lambda service: THREE)
+    script = World([Places()])
+    script.blocking = drive.blocking
+    lost: list[Any] = []
+
+    async def scenario() -> Response:
+        layer._services["orders"]._asking[script.key] = (script.now, lost)
+        return await compose([layer], script.transport, script)(get())
+
+    assert 200 == drive(scenario).status_code
+    assert 60.0 == script.waited[0]
+
+
+def test_the_incoming_deadline_does_not_bound_the_source(drive: Drive) -> None:
+    """
+    What it asks by a client of its own is for all that come later.
+    """
+    seen: list[float | None] = []
+
+    async def find(service: str) -> list[str]:
+        seen.append(current_deadline.get())
+        return THREE
+
+    with within(5.0):
+        play([turns(find)], get(), world(Places()), drive)
+
+    assert [None] == seen
 
 
 # Settings

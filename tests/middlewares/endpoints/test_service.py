@@ -22,6 +22,8 @@ from scallion.middlewares.endpoints.service import Service
 from scallion.middlewares.endpoints.sources import Found, Static
 from scallion.middlewares.endpoints.uses import Tried, Use
 from scallion.pipeline.request import Request
+from scallion.pipeline.runtime import run
+from support.worlds import World
 
 CHOICES: list[Choice] = [
     ConsistentHash(),
@@ -30,7 +32,10 @@ CHOICES: list[Choice] = [
     PowerOfTwo(),
     RoundRobin(),
 ]
-ENDPOINTS = [Endpoint(f"10.0.0.{number}", weight=1 + number % 2) for number in range(12)]
+ENDPOINTS = [
+    Endpoint(f"10.0.0.{number}", weight=1 + number % 2, priority=number // 4)
+    for number in range(12)
+]
 SOME = st.lists(st.sampled_from(ENDPOINTS), min_size=1, max_size=12, unique=True)
 
 
@@ -60,15 +65,16 @@ class Balancing(RuleBasedStateMachine):
             choice,
             self.ejection,
             slow_start,
+            30.0,
             random.Random(1).random,
         )
-        self.service.begin(self.now)
+        run(self.service.refresh(Request("GET", "http://orders/"), World(now=self.now)))
 
     @rule(call=st.integers(0, 2), key=st.sampled_from([None, "a", "b", "c"]))
     def choose(self, call: int, key: str | None) -> None:
         tried = self.calls[call]
         request = Request("GET", "http://orders/")
-        use = self.service.choose(request, tried, self.now, key, secure=False)
+        use = self.service.choose(request, tried, self.now, key, False)
         usable = [each for each in self.service.members if not each.out]
         untried = set(usable) - tried.failed - set(tried.pending[:-1])
 
@@ -76,6 +82,11 @@ class Balancing(RuleBasedStateMachine):
         assert use.panic == (not usable)
         assert use.panic or use.member in usable
         assert use.member in untried or not untried
+        # Nobody better was to be had.
+        among = untried or set(usable) - set(tried.pending[:-1]) or set(usable)
+        among = among or set(self.service.members) - tried.failed - set(tried.pending[:-1])
+        best = min((each.endpoint.priority for each in among), default=0)
+        assert not among or best == use.member.endpoint.priority
         self.open.append(use)
         self.seen.add(use.member)
 

@@ -115,13 +115,22 @@ def name_server(records: list[str], ttl: int = 60) -> Iterator[Any]:
 
 def test_srv_records_give_ports_weights_and_a_time_to_live(drive: Drive, runtime: Runtime) -> None:
     """
-    Only those with the best priority are used.
+    And priorities; of a server that is named twice the better one.
     """
-    records = ["10 3 8080 a.internal.", "10 0 8081 b.internal.", "20 9 8082 c.internal."]
+    records = [
+        "10 3 8080 a.internal.",
+        "10 0 8081 b.internal.",
+        "20 9 8082 c.internal.",
+        "30 9 8080 a.internal.",
+    ]
     with name_server(records, ttl=77) as resolver:
         found = ask(SRV("_http._tcp.{service}.internal", resolver=resolver), drive, runtime)
 
-    expected = {Endpoint("a.internal", 8080, weight=3), Endpoint("b.internal", 8081, weight=0.1)}
+    expected = {
+        Endpoint("a.internal", 8080, weight=3, priority=10),
+        Endpoint("b.internal", 8081, weight=0.1, priority=10),
+        Endpoint("c.internal", 8082, weight=9, priority=20),
+    }
     assert expected == set(found.endpoints)
     assert 77.0 == found.good_for
 
@@ -185,6 +194,20 @@ def test_files_are_json_or_lines(
     assert expected == [str(endpoint) for endpoint in found.endpoints]
     assert 1.0 == found.good_for
     assert [3.0 if "weight" in text else 1.0] == [found.endpoints[0].weight]
+
+
+def test_a_file_gives_weights_and_priorities(
+    drive: Drive, runtime: Runtime, tmp_path: Path
+) -> None:
+    """
+    Of endpoints that are objects; else they are all alike.
+    """
+    path = tmp_path / "endpoints"
+    path.write_text(json.dumps(["a:80", {"endpoint": "b:80", "weight": 2, "priority": 1}]))
+
+    found = ask(WatchedFile(path), drive, runtime)
+
+    assert (Endpoint("a", 80), Endpoint("b", 80, weight=2, priority=1)) == found.endpoints
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scallion.middlewares.endpoints.held import held
+from scallion.middlewares.held import held
 from scallion.pipeline.errors import ReadError
 from scallion.pipeline.response import Response
 from scallion.pipeline.streams import AsyncByteStream, SyncByteStream

@@ -1,4 +1,4 @@
-"""A response's body that tells when it has ended, so that what was held for it can be given back."""
+"""A response's body that tells how it has ended: to whom holds something for it, or judges by it."""
 
 from __future__ import annotations
 
