@@ -121,7 +121,7 @@ def most_telling(traces: Iterable[Trace]) -> dict[str, Trace]:
 
 
 _KINDS = {
-    "retried": "Refused for a second, and tried again elsewhere after it",
+    "retried": "Refused by one, and tried again elsewhere; the one that refused has its pause",
     "hedged": "Unanswered, and asked again elsewhere before anybody noticed",
     "broken": "Not there any more, and tried again elsewhere",
     "refused": "The circuits are open: nothing is sent, and the fallback is there at once",
