@@ -34,6 +34,7 @@ class Case:
         counted: Whether it is a count, or bytes, and not CPU time: it needs one round only, no calibration.
         latencies: Whether each request is timed too, on the wall.
         further: What further figures are, where they are too many for columns.
+        timed: Whether the further figures are times in the unit of the case, to be normalised as the cost is.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Case:
     counted: bool = False
     latencies: bool = False
     further: str = ""
+    timed: bool = False
 
     def takes(self, client: str) -> bool:
         """Whether `client` can take part."""
@@ -211,7 +213,29 @@ _ALL = (
             "layer",
             colour,
             only=_OURS,
-            further="Each layer of `service_stack()` alone, with nothing to do, µs",
+        )
+        for colour in ("sync", "asyncio")
+    ),
+    *(
+        Case(
+            f"layers-{colour}",
+            f"the dearest idle layer of the stack for services, {colour}",
+            "layers",
+            colour,
+            only=_OURS,
+            further="Each of them, µs",
+            timed=True,
+        )
+        for colour in ("sync", "asyncio")
+    ),
+    *(
+        Case(
+            f"stack-{colour}",
+            f"all of the idle `service_stack()`, over no layers, {colour}",
+            "stack",
+            colour,
+            only=_OURS,
+            timed=True,
         )
         for colour in ("sync", "asyncio")
     ),

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from measures.idle_layers import LAYERS
 from results import Results
 
-__all__ = ["GOALS", "Goal"]
+__all__ = ["GOALS", "IDLE_LAYER", "Goal"]
+
+IDLE_LAYER = 2.0
+"""Microseconds that any layer of the stack for services may cost a request with which it has nothing special to do."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class Goal:
             angle brackets, where it is our own cost there.
         subject: scallion, or scallion with its extra.
         figures: Not the cost is meant, but the ratio of these two further figures.
+        figure: Not the cost is meant, but this further figure.
     """
 
     case: str
@@ -27,9 +32,12 @@ class Goal:
     of: str = "httpx"
     subject: str = "scallion"
     figures: tuple[str, str] | None = None
+    figure: str = ""
 
     def reached(self, results: Results) -> float | None:
         """The figure that the bound is for; None where it was not measured."""
+        if self.figure:
+            return results.extra(self.case, self.subject, self.figure)
         if self.figures is not None:
             above, below = (
                 results.extra(self.case, self.subject, figure) for figure in self.figures
@@ -78,6 +86,11 @@ GOALS = (
     Goal("import-asyncio", 75, of=""),
     Goal("layer-sync", 0.3, of=""),
     Goal("layer-asyncio", 1.0, of=""),
+    *(
+        Goal(f"layers-{colour}", IDLE_LAYER, of="", figure=name)
+        for colour in ("sync", "asyncio")
+        for name in LAYERS
+    ),
     Goal("calls-sync", 150, of=""),
     Goal("calls-asyncio", 200, of=""),
     Goal("syscalls-sync", 5, of=""),

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from cases import CASES
-from report import case_table, goals_table
+from report import case_table, goals_table, layers_table
 from results import Results
 
 __all__ = ["page"]
@@ -28,6 +28,7 @@ def page(results: Results) -> str:
     parts = {
         "run": _described(results),
         "goals": goals_table(results, results.cases),
+        "layers": layers_table(results),
         "notes": (HERE / "notes.md").read_text().strip(),
         "cases": "\n\n".join(tables),
     }

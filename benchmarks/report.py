@@ -9,7 +9,7 @@ from clients import facts_of
 from goals import GOALS, Goal
 from results import Results
 
-__all__ = ["case_table", "goals_table", "number", "table"]
+__all__ = ["case_table", "goals_table", "layers_table", "number", "table"]
 
 TIMED = ("min-max", "a second")
 
@@ -97,7 +97,7 @@ def goals_table(results: Results, cases: Container[str]) -> str:
     """Each goal for one of `cases`, what was reached, whether it is met, and the cheapest others."""
     rows = []
     for goal in GOALS:
-        if goal.case not in cases:
+        if goal.case not in cases or goal.figure:
             continue
         reached = goal.reached(results)
         if reached is None:
@@ -108,6 +108,27 @@ def goals_table(results: Results, cases: Container[str]) -> str:
         exact = f"{reached:.3g}" if reached < 100 else number(reached)
         rows.append([_title(goal), _wanted(goal), exact, met, _peers(results, goal)])
     return table(["case", "goal", "scallion", "", "the cheapest others"], rows)
+
+
+def layers_table(results: Results) -> str:
+    """Each goal for a layer, in both colours: what it costs, and whether the goal is met; empty if none was measured."""
+    reached = {(goal.figure, goal.case): goal.reached(results) for goal in GOALS if goal.figure}
+    bounds = {goal.figure: goal.bound for goal in GOALS if goal.figure}
+    cases = list(dict.fromkeys(case for _, case in reached if results.cases.get(case)))
+    if not cases:
+        return ""
+    rows = []
+    for name, bound in bounds.items():
+        cells = []
+        for case in cases:
+            cost = reached[name, case]
+            if cost is None:
+                cells += ["not measured", ""]
+            else:
+                cells += [number(cost), "met" if cost <= bound else "**missed**"]
+        rows.append([name, f"{bound:g} µs", *cells])
+    colours = [cell for case in cases for cell in (f"{CASES[case].colour}, µs", "")]
+    return table(["idle layer", "goal", *colours], rows)
 
 
 def _title(goal: Goal) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,6 +26,11 @@ class Run:
     seconds: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+
+    def with_part(self, part: Run) -> Run:
+        """This run, of which a part was measured anew: what is said of the whole stays, the versions are the new ones."""
+        found = {client: version for client, version in part.versions.items() if version}
+        return replace(self, versions=self.versions | found)
 
 
 @dataclass
@@ -61,7 +66,11 @@ class Results:
     def extra(self, case: str, client: str, name: str) -> float | None:
         """The median of a further figure."""
         samples = self.cases[case].samples.get(client, []) if case in self.cases else []
-        figures = [sample["extra"][name] for sample in samples if name in sample["extra"]]
+        figures = [
+            sample["extra"][name] * (_normalising(sample) if CASES[case].timed else 1)
+            for sample in samples
+            if name in sample["extra"]
+        ]
         return median(figures) if figures else None
 
     def ranking(self, case: str) -> list[tuple[str, float]]:
@@ -115,8 +124,11 @@ def _cost(case: Case, sample: dict[str, Any]) -> float:
         value: float = sample["value"]
         return value
     raw: float = sample["cpu"] / sample["operations"] * _SCALE[case.unit]
+    return raw * _normalising(sample)
+
+
+def _normalising(sample: dict[str, Any]) -> float:
+    """By what times are multiplied, for the machine as it was then."""
     before, after = sample["calibration"]
-    if not before:
-        return raw
     took: float = (before + after) / 2
-    return raw * REFERENCE / took
+    return REFERENCE / took if before else 1.0

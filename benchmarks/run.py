@@ -22,7 +22,7 @@ from clients import CLIENTS, facts_of
 from endpoint import Endpoint
 from goals import GOALS
 from machine import cores, description, last_line
-from report import case_table, goals_table
+from report import case_table, goals_table, layers_table
 from results import Found, Results, Run
 from servers import Servers, servers
 
@@ -41,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         Results.load(options.update) if options.update and options.update.exists() else Results()
     )
     with servers() as running:
-        results.run = described(options, running)
+        described_now = described(options, running)
+        # A part that is measured anew does not speak for the others.
+        results.run = results.run.with_part(described_now) if results.cases else described_now
         for case in options.cases:
             results.cases[case] = Found()
         measure_all(options, running, results)
@@ -50,9 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for case in options.cases:
         if results.cases[case].samples or results.cases[case].absent:
             print("", case_table(results, case), sep="\n")
-    if any(goal.case in options.cases for goal in GOALS):
+    if any(goal.case in options.cases and not goal.figure for goal in GOALS):
         print("", goals_table(results, options.cases), sep="\n")
-    print("", results.run.machine, *running.missing, sep="\n")
+    if any(goal.case in options.cases and goal.figure for goal in GOALS):
+        print("", layers_table(results), sep="\n")
+    print("", described_now.machine, *running.missing, sep="\n")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

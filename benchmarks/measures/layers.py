@@ -1,4 +1,4 @@
-"""What layers cost that have nothing to do."""
+"""What layers cost that have nothing special to do."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from typing import Any
 from cases import Case
 from clients import Adapter
 from endpoint import Endpoint
+from measures.idle_layers import LAYERS, UNDER
 from measures.sample import Budget, Sample
 
-__all__ = ["layer"]
+__all__ = ["layer", "layers", "stack"]
 
 EXTRA = 10
-REQUESTS = 300
+# So few that all of them are seen in the same weather.
+REQUESTS = 100
+URL = "http://example.org/"
 
 
 async def idle(request: Any, call_next: Any) -> Any:
@@ -24,73 +27,116 @@ async def idle(request: Any, call_next: Any) -> Any:
 
 
 def layer(adapter: Adapter, case: Case, endpoint: Endpoint | None, budget: Budget) -> Sample:  # noqa: ARG001
-    """One more layer over a transport that answers by itself; and each of the stack for services, alone."""
+    """One more layer that does nothing at all."""
     import scallion
-    from scallion.pipeline.pipeline import Slot
 
     bare = scallion.Pipeline()
-    stacks = {"": bare.per_call(*[idle] * EXTRA)}
-    for each in scallion.service_stack():
-        if not isinstance(each, Slot):
-            stacks[type(each).__name__] = bare.per_call(each)
-    timed = Timed(case.colour == "sync", [bare, *stacks.values()])
-    without, ten, *single = timed.costs(budget.seconds)
-    extra = {
-        name: (cost - without) * 1e6 for name, cost in zip(list(stacks)[1:], single, strict=True)
+    (ten,) = costs(case, {"": bare, "ten": bare.per_call(*[idle] * EXTRA)}, budget.seconds * 3)
+    cost = max(0.0, ten / EXTRA)
+    return Sample(1, cost, cost)
+
+
+def layers(adapter: Adapter, case: Case, endpoint: Endpoint | None, budget: Budget) -> Sample:  # noqa: ARG001
+    """Each layer of `LAYERS` alone. The cost is that of the dearest, the further figures are all of them, in µs."""
+    import scallion
+
+    bare = scallion.Pipeline()
+    made = {name: make() for name, make in LAYERS.items()}
+    pipelines = {"": bare}
+    for name, single in made.items():
+        outer = UNDER.get(name)
+        pipelines[name] = bare.per_call(*([made[outer]] if outer else []), single)
+    found = dict(zip(made, costs(case, pipelines, budget.seconds * 20, UNDER), strict=True))
+    cost = max(found.values())
+    return Sample(1, cost, cost, extra={name: each * 1e6 for name, each in found.items()})
+
+
+def stack(adapter: Adapter, case: Case, endpoint: Endpoint | None, budget: Budget) -> Sample:  # noqa: ARG001
+    """The whole stack for services; and of a client as it comes, in µs."""
+    import scallion
+
+    pipelines = {
+        "": scallion.Pipeline(),
+        "service_stack()": scallion.service_stack(),
+        "compatible()": scallion.compatible(),
     }
-    cost = max(0.0, (ten - without) / EXTRA)
-    return Sample(1, cost, cost, extra=extra)
+    cost, compatible = costs(case, pipelines, budget.seconds * 3)
+    return Sample(1, cost, cost, extra={"compatible()": compatible * 1e6})
 
 
-class Timed:
-    """Clients with different pipelines, timed in turn."""
+def costs(case: Case, pipelines: dict[str, Any], seconds: float, over: Any = None) -> list[float]:
+    """CPU seconds of a request with each of the pipelines but the first, over that with the first, medians.
 
-    def __init__(self, sync: bool, pipelines: list[Any]) -> None:
-        self.sync = sync
-        self.pipelines = pipelines
+    Args:
+        over: For some of them, the name of another than the first.
+    """
+    if case.colour == "sync":
+        rounds = _sync(pipelines, seconds)
+    else:
+        rounds = asyncio.run(_asyncio(pipelines, seconds))
+    over = over or {}
+    first, *others = pipelines
+    return [
+        # Of what was measured side by side, as what else runs on the machine changes.
+        median(
+            mine - theirs
+            for mine, theirs in zip(rounds[name], rounds[over.get(name, first)], strict=True)
+        )
+        for name in others
+    ]
 
-    def costs(self, seconds: float) -> list[float]:
-        """CPU seconds of a request with each of the pipelines, medians."""
-        if self.sync:
-            return self._sync(seconds)
-        return asyncio.run(self._asyncio(seconds))
 
-    def _sync(self, seconds: float) -> list[float]:
-        import scallion
+def _looked_at(request: Any) -> None:
+    """Every transport asks where a request goes and what it says: what a first look costs is no layer's doing."""
+    assert request.url.origin_key
+    assert request.headers.raw
 
-        transport = scallion.MockTransport(lambda request: scallion.Response(200))  # noqa: ARG005
-        clients = [
-            scallion.Client(transport=transport, pipeline=pipeline) for pipeline in self.pipelines
-        ]
-        rounds: list[list[float]] = [[] for _ in clients]
-        until = time.perf_counter() + seconds * 3
-        while time.perf_counter() < until or len(rounds[0]) < 5:
-            for client, costs in zip(clients, rounds, strict=True):
-                began = time.thread_time()
-                for _ in repeat(None, REQUESTS):
-                    client.get("http://example.org/")
-                costs.append((time.thread_time() - began) / REQUESTS)
-        return [median(costs) for costs in rounds]
 
-    async def _asyncio(self, seconds: float) -> list[float]:
-        import scallion
+def _sync(pipelines: dict[str, Any], seconds: float) -> dict[str, list[float]]:
+    import scallion
 
-        async def answer(request: Any) -> Any:  # noqa: ARG001
-            # A request that waits makes all layers suspend and resume.
-            await asyncio.sleep(0)
-            return scallion.Response(200)
+    def answer(request: Any) -> Any:
+        _looked_at(request)
+        return scallion.Response(200)
 
-        transport = scallion.MockTransport(answer)
-        clients = [
-            scallion.AsyncClient(transport=transport, pipeline=pipeline)
-            for pipeline in self.pipelines
-        ]
-        rounds: list[list[float]] = [[] for _ in clients]
-        until = time.perf_counter() + seconds * 3
-        while time.perf_counter() < until or len(rounds[0]) < 5:
-            for client, costs in zip(clients, rounds, strict=True):
-                began = time.thread_time()
-                for _ in repeat(None, REQUESTS):
-                    await client.get("http://example.org/")
-                costs.append((time.thread_time() - began) / REQUESTS)
-        return [median(costs) for costs in rounds]
+    transport = scallion.MockTransport(answer)
+    clients = {
+        name: scallion.Client(transport=transport, pipeline=pipeline)
+        for name, pipeline in pipelines.items()
+    }
+    rounds: dict[str, list[float]] = {name: [] for name in clients}
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until or len(rounds[""]) < 5:
+        for name, client in clients.items():
+            get = client.get
+            began = time.process_time()
+            for _ in repeat(None, REQUESTS):
+                get(URL)
+            rounds[name].append((time.process_time() - began) / REQUESTS)
+    return rounds
+
+
+async def _asyncio(pipelines: dict[str, Any], seconds: float) -> dict[str, list[float]]:
+    import scallion
+
+    async def answer(request: Any) -> Any:
+        _looked_at(request)
+        # A request that waits makes all layers suspend and resume.
+        await asyncio.sleep(0)
+        return scallion.Response(200)
+
+    transport = scallion.MockTransport(answer)
+    clients = {
+        name: scallion.AsyncClient(transport=transport, pipeline=pipeline)
+        for name, pipeline in pipelines.items()
+    }
+    rounds: dict[str, list[float]] = {name: [] for name in clients}
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until or len(rounds[""]) < 5:
+        for name, client in clients.items():
+            get = client.get
+            began = time.process_time()
+            for _ in repeat(None, REQUESTS):
+                await get(URL)
+            rounds[name].append((time.process_time() - began) / REQUESTS)
+    return rounds

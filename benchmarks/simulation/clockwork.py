@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from scallion.pipeline.runtime import AsyncRuntime
@@ -111,10 +111,6 @@ class VirtualTime(AsyncRuntime):
     async def sleep(self, seconds: float) -> None:
         # anyio's asks the loop likewise, at several times the price.
         await asyncio.sleep(seconds)
-
-    async def bounded(self, work: Awaitable[T], deadline: float) -> T:
-        async with asyncio.timeout_at(deadline):
-            return await work
 
 
 def run(program: Callable[[VirtualLoop], Coroutine[Any, Any, T]]) -> T:

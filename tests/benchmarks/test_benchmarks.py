@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from scallion import service_stack
+from scallion._settings_sections import SECTIONS
+from scallion.pipeline.pipeline import Slot
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
@@ -70,6 +74,81 @@ def test_the_page_holds_the_figures_against_the_goals(measured: Path, tmp_path: 
     assert 2 == len(goals)
     assert all(re.search(r"\| +met \|", line) or "**missed**" in line for line in goals)
     assert "<!--" not in page
+
+
+@pytest.fixture(scope="module")
+def idle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The figures of idle layers and of the stack, of as little as there can be."""
+    stored = tmp_path_factory.mktemp("benchmarks") / "results.json"
+    options = ("--rounds", 1, "--seconds", 0.001, "--json", stored)
+    ran = program("run.py", "--cases", "layers-sync,stack-sync", "--clients", "scallion", *options)
+    assert 0 == ran.returncode, ran.stderr
+    return stored
+
+
+def test_every_layer_of_the_stack_is_measured(idle: Path) -> None:
+    """
+    Those that are off by default too.
+    """
+    (sample,) = json.loads(idle.read_text())["cases"]["layers-sync"]["samples"]["scallion"]
+    measured = {name.partition(",")[0].partition(" with")[0] for name in sample["extra"]}
+    layers = {
+        layer.rpartition(".")[2]
+        for key, section in SECTIONS.items()
+        for layer in section.layers
+        if key != "budget"
+    }
+    built_in = {
+        type(layer).__name__ for layer in service_stack().layers if not isinstance(layer, Slot)
+    }
+
+    assert set() == (layers | built_in) - measured
+
+
+def test_the_page_says_what_each_idle_layer_costs(idle: Path, tmp_path: Path) -> None:
+    """
+    Whether the goal is met, for each of them.
+    """
+    ran = program("page.py", idle, tmp_path)
+    assert 0 == ran.returncode, ran.stderr
+    page = (tmp_path / "benchmarks.md").read_text()
+    table = page.partition("| idle layer")[2].partition("\n\n")[0]
+
+    for name in (
+        "Bulkhead",
+        "Hedging, armed",
+        "Retries with a budget",
+        "AdaptiveConcurrency, AIMD",
+    ):
+        assert re.search(
+            rf"^\| {name} +\| +2 µs \| +-?[0-9.]+ \| +(met|\*\*missed\*\*) \|", table, re.MULTILINE
+        )
+    assert "all of the idle `service_stack()`" in page
+
+
+def test_a_part_measured_anew_leaves_the_rest(measured: Path, tmp_path: Path) -> None:
+    """
+    The other cases, and what is said of the whole run.
+    """
+    stored = tmp_path / "results.json"
+    stored.write_text(measured.read_text())
+    ran = program(
+        "run.py",
+        "--cases",
+        "calls-sync",
+        "--clients",
+        "scallion",
+        "--rounds",
+        3,
+        "--update",
+        stored,
+    )
+    assert 0 == ran.returncode, ran.stderr
+    before, after = (json.loads(path.read_text()) for path in (measured, stored))
+
+    assert before["cases"]["sync"] == after["cases"]["sync"]
+    assert ["scallion"] == list(after["cases"]["calls-sync"]["samples"])
+    assert before["run"] == after["run"]
 
 
 def test_an_unknown_case_is_named() -> None:
