@@ -302,7 +302,7 @@ class Hedging(Layer):
         try:
             await race.over()
         except BaseException:
-            await close(winner)
+            await close(winner, blocking=runtime.blocking)
             raise
         return winner
 

@@ -143,9 +143,13 @@ class Race:
             raise cancelled
 
 
-async def close(copy: Copy) -> None:
+async def close(copy: Copy, *, blocking: bool = False) -> None:
     """Close what a copy got, if it got anything; a cancelled caller closes it too."""
-    if copy.response is not None:
+    if copy.response is None:
+        return
+    if blocking:
+        await copy.response.aclose()
+    else:
         closing = start(copy.response.aclose)
         await closing.join()
 

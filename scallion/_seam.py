@@ -15,10 +15,14 @@ from scallion.pipeline.response import Response
 from scallion.pipeline.streams import AsyncByteStream, ByteStream, SyncByteStream
 from scallion.pipeline.urls import URL
 
+from ._base import ClientState
+
 if TYPE_CHECKING:
     from scallion.pipeline.keeping import Kept
 
 __all__ = ["async_seam", "sync_seam"]
+
+_CLOSED = ClientState.CLOSED
 
 
 class Router(Protocol):
@@ -27,6 +31,8 @@ class Router(Protocol):
     What sends holds it weakly: a client that nobody has any more is gone at once, and with it its connections, without
     waiting for the garbage collector. While it sends, it is there.
     """
+
+    _state: ClientState
 
     def _transport_for_url(self, url: URL) -> Any: ...
 
@@ -37,8 +43,8 @@ def sync_seam(router: Router, default_encoding: Any) -> Send:
 
     async def send(request: Request) -> Response:
         router = client()
-        if router is None:
-            raise _gone()
+        if router is None or router._state is _CLOSED:
+            raise _gone(router)
         started = perf_counter()
         try:
             transport = router._transport_for_url(request.url)
@@ -70,8 +76,8 @@ def async_seam(router: Router, default_encoding: Any) -> Send:
 
     async def send(request: Request) -> Response:
         router = client()
-        if router is None:
-            raise _gone()
+        if router is None or router._state is _CLOSED:
+            raise _gone(router)
         started = perf_counter()
         try:
             transport = router._transport_for_url(request.url)
@@ -108,8 +114,12 @@ def _is_ours(transport: Any, method: str) -> bool:
     )
 
 
-def _gone() -> RuntimeError:
-    # A layer that goes on in the background, say.
+def _gone(router: Router | None) -> RuntimeError:
+    # A layer that sends again, or goes on in the background.
+    if router is not None:
+        return RuntimeError(
+            "The client was closed while this request was under way, and sends nothing more"
+        )
     return RuntimeError(
         "The client of this request is gone: keep it until the last of its requests is answered"
     )

@@ -63,8 +63,8 @@ def service_stack(
 
     - `Tracing`, `Metrics` and `Logging` outermost: they tell the whole call, its waits included.
     - `RequestId`: one id for all requests of the call.
-    - `Bulkhead`: a refused call costs nothing; a call keeps its place over its attempts.
     - `Deadlines`: the caller's patience bounds everything below.
+    - `Bulkhead`: a refused call costs nothing; a call keeps its place over its attempts.
     - your layers per call.
     - `Coalescing`, off unless asked for: one exchange for identical requests, retries and all.
     - `Redirects`, off unless asked for, outside retries: a redirect is an answer, no failure.

@@ -18,6 +18,7 @@ import scallion
 import scallion._api
 from face.conftest import Driven, Face
 from scallion import Pipeline, Request, Response
+from scallion._base import ClientState
 from support.worlds import OpenStream, open_response
 
 URL = "http://example.org/"
@@ -430,6 +431,28 @@ def test_closing_closes_all(face: Face) -> None:
 
     face.drive(scenario)
     assert ["opened", "closed"] == own.told == mounted.told
+
+
+def test_a_client_that_is_closed_sends_nothing_again(face: Face) -> None:
+    """
+    What breaks because the client is closed looks like a failure to `Retries`, and is none.
+    """
+    asked = []
+
+    async def scenario(client: Driven) -> None:
+        def broken(request: Request) -> Response:
+            asked.append(request)
+            client.client._state = ClientState.CLOSED
+            raise scallion.ReadError("closed under its request")
+
+        handler.append(broken)
+        with pytest.raises(RuntimeError, match="closed while this request was under way"):
+            await client.get(URL)
+
+    handler: list[Callable[[Request], Response]] = []
+    face(scenario, lambda request: handler[0](request), middlewares=[scallion.Retries()])
+
+    assert 1 == len(asked)
 
 
 @pytest.mark.parametrize("how", ["close", "with"])

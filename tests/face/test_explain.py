@@ -240,10 +240,10 @@ def test_it_shows_itself() -> None:
 
 
 def own_layers(client: Any) -> list[str]:
-    """The lines of the layers that were added: between the last preset layer outside the slot, and the slot."""
+    """The lines of the layers that were added: between those of the bulkhead, which lies outside the slot, and the slot."""
     told = client.explain().splitlines()
     slot = told.index("-- per call --")
-    return [line.strip() for line in told[told.index("Deadlines") + 2 : slot]]
+    return [line.strip() for line in told[told.index("Bulkhead") + 4 : slot]]
 
 
 @CLIENTS

@@ -568,6 +568,31 @@ def test_the_spans_of_copies_are_siblings(drive: Drive) -> None:
     assert {f"{span.context.span_id:016x}" for span in attempts if span.context} <= heard
 
 
+# The call's time
+
+
+def test_waiting_for_a_place_is_bounded_by_the_total(drive: Drive) -> None:
+    """
+    Whatever the bulkhead's patience is, who has little time does not stand in line for longer.
+    """
+    stack = list(service_stack({"bulkhead": {"limit": 1}, "timeouts": {"total": 0.3}}))
+    bulkhead = the(scallion.Bulkhead, stack)
+
+    async def scenario() -> float:
+        world = World([open_response(200, b"one")], blocking=drive.blocking)
+        onion = compose(stack, world.transport, world, strict=False)
+        first = await onion(Request("GET", "http://orders/"))
+        before = world.clock()
+        with pytest.raises(scallion.TotalTimeout, match=r"0\.3 seconds|waiting for a place"):
+            await onion(Request("GET", "http://orders/"))
+        waited = world.clock() - before
+        await first.aclose()
+        return waited
+
+    assert 0.3 == pytest.approx(drive(scenario))
+    assert 0 == bulkhead.stats("http://orders/").active
+
+
 # Calls together
 
 

@@ -35,8 +35,8 @@ SERVICE = """\
   Metrics()
   Logging()
   RequestId(header='X-Request-Id')
-  Bulkhead(limit=100, queue=100, patience=2.0)
   Deadlines(total=30.0)
+  Bulkhead(limit=100, queue=100, patience=2.0)
   -- per call --
   Redirects(follow=False, limit=20, sensitive={'authorization', 'proxy-authorization', 'x-api-key'})
   Retries(attempts=3, wait=FullJitter(base=0.1, cap=2.0), transient=Transient(statuses={429, 502, 503, 504}, also=idle_timeout), retry_after_cap=30.0, retry_unsent=True, budget=RetryBudget(share=0.2, window=10.0, floor=10.0), attempt_header='X-Request-Attempt')
@@ -138,14 +138,16 @@ def test_middlewares_of_a_client_fill_its_slot() -> None:
     assert ["Deadlines", "first", "second", "Retries", "Slot", "Authentication"] == layers[:6]
 
 
-@pytest.mark.parametrize("stack", [compatible, service_stack])
-def test_stacks_have_both_slots(stack: Any) -> None:
+@pytest.mark.parametrize(
+    ("stack", "outer"), [(compatible, Deadlines), (service_stack, scallion.Bulkhead)]
+)
+def test_stacks_have_both_slots(stack: Any, outer: type) -> None:
     """
-    Per call inside the deadline and outside redirects and retries; per attempt innermost.
+    Per call inside the deadline and the bulkhead, and outside redirects and retries; per attempt innermost.
     """
     layers = stack().layers
 
-    assert layers.index(PER_CALL) == 1 + [type(layer) for layer in layers].index(Deadlines)
+    assert layers.index(PER_CALL) == 1 + [type(layer) for layer in layers].index(outer)
     assert PER_ATTEMPT is layers[-1]
 
 
@@ -197,8 +199,8 @@ def test_the_service_stack_takes_all_settings() -> None:
         "Metrics",
         "Logging",
         "RequestId",
-        "Bulkhead",
         "Deadlines",
+        "Bulkhead",
         "Coalescing",
         "Redirects",
         "IdempotencyKeys",
