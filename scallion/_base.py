@@ -200,8 +200,9 @@ class BaseClient(RequestDefaults):
             TypeError: a setting is of the wrong kind, or an argument is none.
             ValueError: there is no such setting, or it is out of its range.
         """
-        from ._service_layers import Service, arguments_of
+        from ._service_layers import Service, arguments_of, check_arguments
 
+        check_arguments(cls, overrides)
         chosen, arguments = arguments_of(name, base_url, settings, overrides)
         client = cls(**arguments)
         own = arguments.get("transport") is None and arguments.get("app") is None

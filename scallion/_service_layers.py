@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scallion.middlewares.auth import Authentication
@@ -13,7 +14,7 @@ from scallion.pipeline.pipeline import PER_ATTEMPT, PER_CALL, AnyMiddleware, Pip
 from scallion.pipeline.settings import Limits, Timeout
 from scallion.pipeline.urls import URL
 
-from ._settings_reading import quoted
+from ._settings_reading import nearest, quoted
 from ._settings_sections import SECTIONS, RedirectSettings
 
 if TYPE_CHECKING:
@@ -22,7 +23,15 @@ if TYPE_CHECKING:
 
     from ._service_settings import ServiceSettings
 
-__all__ = ["LIMITS", "Service", "arguments_of", "limits_of", "pipeline_of", "timeout_of"]
+__all__ = [
+    "LIMITS",
+    "Service",
+    "arguments_of",
+    "check_arguments",
+    "limits_of",
+    "pipeline_of",
+    "timeout_of",
+]
 
 
 class Service(NamedTuple):
@@ -60,6 +69,23 @@ def pipeline_of(settings: ServiceSettings, auth: AuthTypes | None = None) -> Pip
     stack = _Stack(settings, auth, budget)
     layers = [make(stack) for make in _ORDER]
     return Pipeline(*(layer for layer in layers if layer is not None))
+
+
+def check_arguments(client: type, overrides: Mapping[str, Any]) -> None:
+    """That each is a setting, or an argument of the client's constructor.
+
+    Raises:
+        TypeError: one is neither; the message has the nearest there is.
+    """
+    taken = signature(client).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in taken.values()):
+        return
+    for key in overrides:
+        if key not in SECTIONS and key not in taken and key not in _NOT_HERE:
+            raise TypeError(
+                f"{key}= is neither a setting of a service nor an argument of {client.__name__}"
+                f"{nearest(key, [*SECTIONS, *taken])}"
+            )
 
 
 def arguments_of(
