@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP = $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check -qq
 COVERAGE := 95
 
-.PHONY: test demo example-services lint types unit ecosystem fuzz bench bench-page simulate clean
+.PHONY: test demo example-services lint types unit ecosystem fuzz survive bench bench-page simulate clean
 
 # What a reviewer would ask for.
 test: lint types unit ecosystem
@@ -45,6 +45,11 @@ ecosystem: .venv/dev .venv/ecosystem/made
 SECONDS ?= 60
 fuzz: .venv/dev
 	@$(BIN)/python -m tests.fuzz.fast_lane --seconds $(SECONDS) --jobs $$(nproc) $(FUZZ)
+
+# Real servers that are killed, stopped and replaced under load, for as long as you like; the tests do it for a minute.
+MINUTES ?= 1
+survive: .venv/dev
+	@$(BIN)/python -m tests.survival --minutes $(MINUTES) --seed $(or $(SEED),1)
 
 # What the same work costs scallion and other clients, which have environments of their own. A whole run is kept for
 # the page: make bench bench-page. A part is not, unless it is to replace the part that is kept: make bench CASES=sync UPDATE=1
