@@ -219,7 +219,7 @@ _ALL = (
     *(
         Case(
             f"layers-{colour}",
-            f"the dearest idle layer of the stack for services, {colour}",
+            f"the dearest layer of the stack for services, {colour}",
             "layers",
             colour,
             only=_OURS,

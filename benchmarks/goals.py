@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from measures.idle_layers import LAYERS
+from measures.idle_layers import AT_WORK, LAYERS
 from results import Results
 
 __all__ = ["GOALS", "IDLE_LAYER", "Goal"]
@@ -90,6 +90,7 @@ GOALS = (
         Goal(f"layers-{colour}", IDLE_LAYER, of="", figure=name)
         for colour in ("sync", "asyncio")
         for name in LAYERS
+        if name not in AT_WORK
     ),
     Goal("calls-sync", 150, of=""),
     Goal("calls-asyncio", 200, of=""),

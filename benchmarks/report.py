@@ -7,6 +7,7 @@ from collections.abc import Container
 from cases import CASES
 from clients import facts_of
 from goals import GOALS, Goal
+from measures.idle_layers import LAYERS
 from results import Results
 
 __all__ = ["case_table", "goals_table", "layers_table", "number", "table"]
@@ -111,24 +112,25 @@ def goals_table(results: Results, cases: Container[str]) -> str:
 
 
 def layers_table(results: Results) -> str:
-    """Each goal for a layer, in both colours: what it costs, and whether the goal is met; empty if none was measured."""
-    reached = {(goal.figure, goal.case): goal.reached(results) for goal in GOALS if goal.figure}
-    bounds = {goal.figure: goal.bound for goal in GOALS if goal.figure}
-    cases = list(dict.fromkeys(case for _, case in reached if results.cases.get(case)))
+    """What each layer costs in both colours, and whether that meets the goal, if there is one; empty if none was measured."""
+    bounds = {(goal.case, goal.figure): goal.bound for goal in GOALS if goal.figure}
+    cases = [case for case in dict.fromkeys(case for case, _ in bounds) if results.cases.get(case)]
     if not cases:
         return ""
     rows = []
-    for name, bound in bounds.items():
+    for name in LAYERS:
+        bound = bounds.get((cases[0], name))
         cells = []
         for case in cases:
-            cost = reached[name, case]
+            cost = results.extra(case, "scallion", name)
             if cost is None:
                 cells += ["not measured", ""]
             else:
-                cells += [number(cost), "met" if cost <= bound else "**missed**"]
-        rows.append([name, f"{bound:g} µs", *cells])
+                met = "" if bound is None else "met" if cost <= bound else "**missed**"
+                cells += [number(cost), met]
+        rows.append([name, "at work" if bound is None else f"{bound:g} µs", *cells])
     colours = [cell for case in cases for cell in (f"{CASES[case].colour}, µs", "")]
-    return table(["idle layer", "goal", *colours], rows)
+    return table(["layer", "goal", *colours], rows)
 
 
 def _title(goal: Goal) -> str:

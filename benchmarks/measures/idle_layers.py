@@ -11,7 +11,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-__all__ = ["LAYERS", "UNDER"]
+__all__ = ["AT_WORK", "LAYERS", "UNDER"]
 
 
 def _made(name: str, **settings: Any) -> Any:
@@ -31,10 +31,9 @@ def _hedging_at_first() -> Any:
     return layer
 
 
-def _endpoints() -> Any:
+def _endpoints(service: str) -> Any:
     return _made(
-        "endpoints.layer.Endpoints",
-        services={"example.org": ["http://10.0.0.1", "http://10.0.0.2"]},
+        "endpoints.layer.Endpoints", services={service: ["http://10.0.0.1", "http://10.0.0.2"]}
     )
 
 
@@ -59,9 +58,11 @@ LAYERS: Mapping[str, Callable[[], Any]] = {
     ),
     "Retries": partial(_made, "retries.Retries"),
     "Retries with a budget": partial(_budgeted, "retries.Retries"),
+    "Hedging, what is sent once": partial(_made, "hedging.Hedging", methods={"PUT"}),
     "Hedging, nothing known yet": _hedging_at_first,
     "Hedging, armed": partial(_budgeted, "hedging.Hedging"),
-    "Endpoints": _endpoints,
+    "Endpoints, another host": partial(_endpoints, "orders"),
+    "Endpoints, one chosen": partial(_endpoints, "example.org"),
     "CircuitBreaker": partial(_made, "circuit_breaker.CircuitBreaker"),
     "AdaptiveConcurrency, gradient": partial(_made, "adaptive_concurrency.AdaptiveConcurrency"),
     "AdaptiveConcurrency, AIMD": partial(
@@ -76,6 +77,9 @@ LAYERS: Mapping[str, Callable[[], Any]] = {
     "FaultInjection": _faults,
 }
 """How each is made, by what tables call it, in the order of the stack for services."""
+
+AT_WORK = frozenset({"Endpoints, one chosen", "Hedging, armed", "IdempotencyKeys, a key made"})
+"""Not idle: they do what they are for, and have no goal."""
 
 UNDER: Mapping[str, str] = {"DeadlinePropagation": "Deadlines"}
 """What lies outside a layer that would have nothing to do without it; that one's own cost is not counted."""
