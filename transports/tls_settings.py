@@ -56,7 +56,7 @@ class TLS:
         minimum_version: "TLSv1.2" or "TLSv1.3"; with OpenSSL's help "TLSv1" and "TLSv1.1" too.
         maximum_version: Likewise; None for the latest.
         ciphers: For TLS 1.2, in OpenSSL's notation; None for Python's choice.
-        resume: Whether sessions are resumed (RFC 8446 section 2.2), which saves half of a handshake.
+        resume: Whether sessions are resumed (RFC 8446 section 2.2), so that certificates are not sent and checked again.
 
     Raises:
         TypeError, ValueError: a setting is not as it should be, or two contradict each other.

@@ -92,7 +92,21 @@ class RoundRobin(Choice):
 
 
 @dataclass(frozen=True)
-class LeastPending(Choice):
+class _Fading(Choice):
+    """What it remembers of an endpoint fades over `decay` seconds."""
+
+    decay: float = DECAY
+
+    def __post_init__(self) -> None:
+        check_number(f"{type(self).__name__} decay", self.decay, 0, above=True)
+
+    @property
+    def averaged_over(self) -> float:
+        return self.decay
+
+
+@dataclass(frozen=True)
+class LeastPending(_Fading):
     """The one with the fewest attempts under way, for its weight; among equals, any.
 
     Who fails has nothing under way for long: each failure doubles what is counted there, and fades over `decay` seconds.
@@ -100,15 +114,6 @@ class LeastPending(Choice):
     Attributes:
         decay: In seconds, more than 0.
     """
-
-    decay: float = DECAY
-
-    def __post_init__(self) -> None:
-        check_number("LeastPending decay", self.decay, 0, above=True)
-
-    @property
-    def averaged_over(self) -> float:
-        return self.decay
 
     def pick(self, draw: Draw) -> Member:
         among, weights, now = draw.among, draw.weights, draw.now
@@ -126,7 +131,7 @@ class LeastPending(Choice):
 
 
 @dataclass(frozen=True)
-class PowerOfTwo(Choice):
+class PowerOfTwo(_Fading):
     """Of two at random the less loaded one; load is the peak-sensitive average of latency, times the pending ones.
 
     Two choices keep the fullest server at log log n instead of log n / log log n (Mitzenmacher, 2001), without
@@ -139,15 +144,6 @@ class PowerOfTwo(Choice):
     Attributes:
         decay: In seconds, more than 0.
     """
-
-    decay: float = DECAY
-
-    def __post_init__(self) -> None:
-        check_number("PowerOfTwo decay", self.decay, 0, above=True)
-
-    @property
-    def averaged_over(self) -> float:
-        return self.decay
 
     def pick(self, draw: Draw) -> Member:
         among, weights, now, random, _, _, _, _ = draw

@@ -20,7 +20,6 @@ from .screen import Screen
 __all__ = ["Wire", "head_of"]
 
 _HIDDEN = "[hidden]"
-_SECRET_FIELDS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 _FIELDS_WITH_URLS = frozenset({"location", "content-location", "referer", "link", "origin"})
 # What ends the name of a field that carries a secret: X-Api-Key, X-Auth-Token, Client-Secret.
 _SECRET_ENDINGS = ("apikey", "token", "secret", "password", "signature", "credential")

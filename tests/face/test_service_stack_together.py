@@ -37,7 +37,7 @@ from scallion.pipeline.onion import compose
 from support.cancelling import cancelled_everywhere
 from support.colours import Drive
 from support.together import together
-from support.worlds import After, World, open_response
+from support.worlds import After, World, noted, open_response
 
 SERVICE = "http://orders/items"
 THREE = [f"10.0.0.{number}:8080" for number in (1, 2, 3)]
@@ -57,12 +57,6 @@ def the(kind: type[Any], stack: list[Any]) -> Any:
     """The stack's layer of a kind."""
     (found,) = [layer for layer in stack if type(layer) is kind]
     return found
-
-
-def noted(request: Request) -> list[tuple[str, dict[str, Any]]]:
-    events: list[tuple[str, dict[str, Any]]] = []
-    request.observers = (*request.observers, lambda event, fields: events.append((event, fields)))
-    return events
 
 
 def get(url: str = SERVICE, **settings: Any) -> Request:

@@ -28,7 +28,7 @@ from scallion.pipeline.response import Response
 from support.cancelling import cancelled_everywhere
 from support.colours import Colour, Drive
 from support.together import together
-from support.worlds import After, Step, World, open_response, play
+from support.worlds import After, Step, World, noted, open_response, play
 
 URL = "http://example.org/"
 ORIGIN = "http://example.org:80"
@@ -40,12 +40,6 @@ def get(url: str = URL, **extensions: Any) -> Request:
 
 def adaptive(**settings: Any) -> AdaptiveConcurrency:
     return AdaptiveConcurrency(**{"algorithm": "aimd", "initial": 2, **settings})
-
-
-def noted(request: Request) -> list[tuple[str, dict[str, Any]]]:
-    events: list[tuple[str, dict[str, Any]]] = []
-    request.observers = (*request.observers, lambda event, fields: events.append((event, fields)))
-    return events
 
 
 def limit_after(layer: AdaptiveConcurrency, drive: Drive, *steps: Step) -> int:

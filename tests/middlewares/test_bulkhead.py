@@ -21,7 +21,7 @@ from scallion.pipeline.runtime import Event
 from support.cancelling import cancelled_everywhere
 from support.colours import Colour, Drive
 from support.together import together
-from support.worlds import OpenStream, World, open_response, play
+from support.worlds import OpenStream, World, noted, open_response, play
 
 URL = "http://example.org/"
 ORIGIN = "http://example.org:80"
@@ -29,12 +29,6 @@ ORIGIN = "http://example.org:80"
 
 def get(url: str = URL, **extensions: Any) -> Request:
     return Request("GET", url, extensions=extensions)
-
-
-def noted(request: Request) -> list[tuple[str, dict[str, Any]]]:
-    events: list[tuple[str, dict[str, Any]]] = []
-    request.observers = (*request.observers, lambda event, fields: events.append((event, fields)))
-    return events
 
 
 def full(bulkhead: Bulkhead, drive: Drive) -> list[Response]:

@@ -31,7 +31,7 @@ from scallion.pipeline.response import Response
 from support.cancelling import cancelled_everywhere
 from support.colours import Colour, Drive
 from support.together import together
-from support.worlds import After, OpenStream, Step, World, open_response, play
+from support.worlds import After, OpenStream, Step, World, noted, open_response, play
 
 URL = "http://example.org/"
 ORIGIN = "http://example.org:80"
@@ -43,12 +43,6 @@ def get(url: str = URL, **extensions: Any) -> Request:
 
 def breaker_of(**settings: Any) -> CircuitBreaker:
     return CircuitBreaker(**{"minimum": 4, "jitter": 0.0, **settings})
-
-
-def noted(request: Request) -> list[tuple[str, dict[str, Any]]]:
-    events: list[tuple[str, dict[str, Any]]] = []
-    request.observers = (*request.observers, lambda event, fields: events.append((event, fields)))
-    return events
 
 
 def feed(breaker: Middleware, drive: Drive, *steps: Step, now: float = 1000.0) -> World:

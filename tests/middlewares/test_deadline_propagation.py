@@ -18,7 +18,7 @@ from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 from scallion.testing import check_middleware
 from support.colours import Drive
-from support.worlds import After, Step, World, play
+from support.worlds import After, Step, World, noted, play
 
 URL = "http://example.org/"
 OK = 200
@@ -33,12 +33,6 @@ def due(at: float, request: Request | None = None) -> Request:
     request = request or get()
     request.deadline = at
     return request
-
-
-def noted(request: Request) -> list[tuple[str, dict[str, Any]]]:
-    events: list[tuple[str, dict[str, Any]]] = []
-    request.observers = (*request.observers, lambda event, fields: events.append((event, fields)))
-    return events
 
 
 def told(headers: list[str | None], then: Step = Response(OK), name: str = HEADER) -> Step:  # noqa: B008

@@ -25,7 +25,7 @@ from scallion.pipeline.runtime import run
 from scallion.testing import check_middleware
 from support.cancelling import cancelled_everywhere
 from support.colours import Drive
-from support.worlds import OpenStream, World, open_response, play
+from support.worlds import OpenStream, World, noted, open_response, play
 
 URL = "http://example.org/"
 OK = 200
@@ -33,12 +33,6 @@ OK = 200
 
 def get(method: str = "GET", **settings: Any) -> Request:
     return Request(method, URL, **settings)
-
-
-def noted(request: Request) -> list[tuple[str, dict[str, Any]]]:
-    events: list[tuple[str, dict[str, Any]]] = []
-    request.observers = (*request.observers, lambda event, fields: events.append((event, fields)))
-    return events
 
 
 class Copies:

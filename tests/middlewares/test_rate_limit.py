@@ -29,7 +29,7 @@ from scallion.pipeline.runtime import run
 from support.cancelling import cancelled_everywhere
 from support.colours import Drive
 from support.together import together
-from support.worlds import World, play
+from support.worlds import World, noted, play
 
 URL = "http://example.org/"
 SECRET = "hunter2"
@@ -37,12 +37,6 @@ SECRET = "hunter2"
 
 def get(url: str = URL, **extensions: Any) -> Request:
     return Request("GET", url, extensions=extensions)
-
-
-def noted(request: Request) -> list[tuple[str, dict[str, Any]]]:
-    events: list[tuple[str, dict[str, Any]]] = []
-    request.observers = (*request.observers, lambda event, fields: events.append((event, fields)))
-    return events
 
 
 def always() -> Any:

@@ -26,7 +26,7 @@ from scallion.transports.mock import MockTransport
 from support.colours import Drive
 from support.redis_server import PASSWORD, RedisServer, redis_server
 from support.together import together
-from support.worlds import World
+from support.worlds import World, noted
 
 ROOT = Path(__file__).parents[2]
 URL = "http://example.org/"
@@ -46,12 +46,6 @@ def always() -> Any:
 
 def get(**extensions: Any) -> Request:
     return Request("GET", URL, extensions=extensions)
-
-
-def noted(request: Request) -> list[tuple[str, dict[str, Any]]]:
-    events: list[tuple[str, dict[str, Any]]] = []
-    request.observers = (*request.observers, lambda event, fields: events.append((event, fields)))
-    return events
 
 
 def limit(server: RedisServer, key: str, rate: str = "5/hour", **settings: Any) -> RateLimit:

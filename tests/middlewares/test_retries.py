@@ -45,7 +45,7 @@ from scallion.pipeline.response import Response
 from scallion.testing import check_middleware
 from support.cancelling import cancelled_everywhere
 from support.colours import Drive
-from support.worlds import After, OpenStream, World, play
+from support.worlds import After, OpenStream, World, noted, play
 
 URL = "http://example.org/"
 NO_WAIT = FullJitter(0.0, 0.0)
@@ -67,13 +67,6 @@ def steady(*args: Any, **settings: Any) -> Retries:
 
 def unavailable(**headers: str) -> Response:
     return Response(503, headers={name.replace("_", "-"): value for name, value in headers.items()})
-
-
-def noted(request: Request) -> list[tuple[str, dict[str, Any]]]:
-    """What the observers of `request` will be told."""
-    events: list[tuple[str, dict[str, Any]]] = []
-    request.observers = (*request.observers, lambda event, fields: events.append((event, fields)))
-    return events
 
 
 # What is tried again

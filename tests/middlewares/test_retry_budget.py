@@ -29,7 +29,7 @@ from support.colours import Drive
 from support.servers import ScriptedServer, close, expect, respond
 from support.together import together
 from support.wire import Wire, request
-from support.worlds import World, play
+from support.worlds import World, noted, play
 
 URL = "http://example.org/"
 NOTHING = RetryBudget(0.0, 10.0, 0.0)
@@ -287,13 +287,6 @@ def test_a_copy_counts_for_itself(again: Callable[[RetryBudget], RetryBudget]) -
 
 def retrying(budget: RetryBudget | None, **more: Any) -> Retries:
     return Retries(wait=FullJitter(0.2, 2.0, random=lambda: 0.5), budget=budget, **more)
-
-
-def noted(request: Request) -> list[tuple[str, dict[str, Any]]]:
-    """What the observers of `request` will be told."""
-    events: list[tuple[str, dict[str, Any]]] = []
-    request.observers = (*request.observers, lambda event, fields: events.append((event, fields)))
-    return events
 
 
 def test_retries_end_with_the_budget(drive: Drive) -> None:

@@ -18,7 +18,7 @@ from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 from scallion.pipeline.settings import Timeout
 from support.colours import Drive
-from support.worlds import After, Step, World, play
+from support.worlds import After, Step, World, noted, play
 
 URL = "http://example.org/"
 OK = 200
@@ -62,12 +62,6 @@ def seen(deadlines: list[float | None]) -> Step:
         return Response(OK)
 
     return step
-
-
-def noted(request: Request) -> list[tuple[str, dict[str, Any]]]:
-    events: list[tuple[str, dict[str, Any]]] = []
-    request.observers = (*request.observers, lambda event, fields: events.append((event, fields)))
-    return events
 
 
 # Deadlines: which total counts

@@ -8,6 +8,7 @@ assert [0.1] == world.slept
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from scallion.pipeline.onion import Middleware, SyncMiddleware, compose
 from scallion.pipeline.request import Request
@@ -23,7 +24,16 @@ from scallion.testing.conformance.worlds import (
 
 from .colours import Drive
 
-__all__ = ["After", "OpenStream", "RecordingRuntime", "Step", "World", "open_response", "play"]
+__all__ = [
+    "After",
+    "OpenStream",
+    "RecordingRuntime",
+    "Step",
+    "World",
+    "noted",
+    "open_response",
+    "play",
+]
 
 RecordingRuntime = VirtualRuntime
 
@@ -51,3 +61,10 @@ def play(
         return await compose(middlewares, world.transport, world, strict=strict)(request)
 
     return drive(scenario)
+
+
+def noted(request: Request) -> list[tuple[str, dict[str, Any]]]:
+    """What the observers of `request` will be told, beside those that it has."""
+    events: list[tuple[str, dict[str, Any]]] = []
+    request.observers = (*request.observers, lambda event, fields: events.append((event, fields)))
+    return events

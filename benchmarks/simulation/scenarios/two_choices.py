@@ -87,14 +87,16 @@ def two_choices(
     looks = 0
 
     def edit(pipeline: Pipeline) -> Pipeline:
-        endpoints = Endpoints({"farm": [f"http://{name}" for name in names]}, choice, ejection=None)
+        endpoints = Endpoints(
+            {"servers": [f"http://{name}" for name in names]}, choice, ejection=None
+        )
         return pipeline.per_attempt(endpoints)
 
     async def scene(world: World) -> None:
         nonlocal looks
         places = {name: Server(world.loop, 1, exponential(world.random, MEAN)) for name in names}
         world.connect(places, processes, settings_of(BARE), edit)
-        world.offer(rate, "http://farm/", seconds)
+        world.offer(rate, "http://servers/", seconds)
         await world.pass_time(warm)
         while world.ledger.now < seconds:
             looks += 1

@@ -40,7 +40,7 @@ from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import Runtime, run
 from support.cancelling import cancelled_everywhere
 from support.colours import Drive
-from support.worlds import After, OpenStream, World, open_response, play
+from support.worlds import After, OpenStream, World, noted, open_response, play
 
 THREE = ["10.0.0.1:8080", "10.0.0.2:8080", "10.0.0.3:8080"]
 NOW = FullJitter(0.0, 0.0)
@@ -48,12 +48,6 @@ NOW = FullJitter(0.0, 0.0)
 
 def get(url: str = "http://orders/items?page=2", **settings: Any) -> Request:
     return Request("GET", url, **settings)
-
-
-def noted(request: Request) -> list[tuple[str, dict[str, Any]]]:
-    events: list[tuple[str, dict[str, Any]]] = []
-    request.observers = (*request.observers, lambda event, fields: events.append((event, fields)))
-    return events
 
 
 def turns(endpoints: Any = None, **settings: Any) -> Endpoints:
