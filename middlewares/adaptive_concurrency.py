@@ -19,7 +19,7 @@ from .gate import Gate, hold, wait_in_line
 from .gated import Gated, GateOption
 from .outcomes import speaks_against_origin
 from .per_origin import OriginKey, PerOrigin, origin_name
-from .transient import Classifier, Transient, check_classifier
+from .transient import Classifier, Transient, check_classifier, failing_statuses
 from .validation import check_callable, check_count, check_number
 
 __all__ = ["OVERLOADED", "AdaptiveConcurrency", "AdaptiveConcurrencyOption"]
@@ -38,18 +38,22 @@ class AdaptiveConcurrencyOption(GateOption):
 
 
 class _Limit:
-    """One origin's: a gate, and what finds out how wide it should be."""
+    """One origin's: a gate, and what finds out how wide it should be.
+
+    Attributes:
+        limiter: What finds it out; who calls more of it than `noted` has the lock.
+    """
 
     def __init__(self, origin: str, gate: Gate, limiter: Limiter) -> None:
         self.origin = origin
         self.gate = gate
-        self._limiter = limiter
+        self.limiter = limiter
         self._lock = threading.Lock()
 
     def learn(
         self, request: Request, began: float, now: float, active: int, overloaded: bool
     ) -> None:
-        limiter = self._limiter
+        limiter = self.limiter
         with self._lock:
             before = limiter.limit
             if overloaded:
@@ -162,9 +166,7 @@ class AdaptiveConcurrency(Gated):
         check_callable(f"{name} wall_clock", self.wall_clock)
         limits = PerOrigin(self._make, in_use=lambda limit: limit.gate.active > 0)
         object.__setattr__(self, "_limits", limits)
-        overloaded = self.overloaded
-        plain = type(overloaded) is Transient and overloaded.also is None
-        object.__setattr__(self, "_signs", overloaded.statuses if plain else None)  # type: ignore[attr-defined]
+        object.__setattr__(self, "_signs", failing_statuses(self.overloaded))
 
     def _make(self, origin: OriginKey) -> _Limit:
         rules = LimiterRules(*[getattr(self, rule.name) for rule in fields(LimiterRules)])
@@ -200,8 +202,12 @@ class AdaptiveConcurrency(Gated):
             signs, status = self._signs, response.status_code
             overloaded = await self._judged(response) if signs is None else status in signs
             # A server that fails fast is not a fast server.
-            if overloaded or status < 500:
-                limit.learn(request, began, clock(), active, overloaded)
+            if overloaded:
+                limit.learn(request, began, clock(), active, True)
+            elif status < 500:
+                now = clock()
+                if not limit.limiter.noted(began, now, active):
+                    limit.learn(request, began, now, active, False)
         except BaseException as error:
             gate.release()
             self._failed(limit, request, error, began, clock(), active)

@@ -247,6 +247,8 @@ def _adopted(auth: object, outgoing: object, request: Request) -> Request:
             outgoing.deadline = request.deadline
         if not outgoing.observers:
             outgoing.observers = request.observers
+        if outgoing.progress is None:
+            outgoing.progress = request.progress
         for option in _INHERITED:
             if option in request.extensions:
                 outgoing.extensions.setdefault(option, request.extensions[option])

@@ -22,7 +22,14 @@ from .held import held
 from .outcomes import speaks_against_origin
 from .per_origin import OriginKey, PerOrigin, origin_name
 from .remade import remade
-from .transient import FAILURES, TRANSIENT, Classifier, Transient, check_classifier
+from .transient import (
+    FAILURES,
+    TRANSIENT,
+    Classifier,
+    Transient,
+    check_classifier,
+    failing_statuses,
+)
 from .validation import check_callable, check_count, check_errors, check_number, check_statuses
 
 __all__ = ["CircuitBreaker", "CircuitBreakerOption", "CircuitState"]
@@ -170,9 +177,8 @@ class CircuitBreaker(Layer):
                 raise ValueError(
                     "CircuitBreaker transient says what is a failure, and so do statuses and on: give one of them"
                 )
-        plain = type(classify) is Transient and classify.also is None
         object.__setattr__(self, "_classify", classify)
-        object.__setattr__(self, "_failing", classify.statuses if plain else None)  # type: ignore[attr-defined]
+        object.__setattr__(self, "_failing", failing_statuses(classify))
 
     @staticmethod
     def option_for(*, enabled: bool = True) -> dict[str, Any]:
@@ -202,9 +208,11 @@ class CircuitBreaker(Layer):
         if circuit.news and request.observers:
             circuit.tell_news(request.note)
         since = clock()
-        number = circuit.enter(since, request.note)
+        number = circuit.passing
         if number is None:
-            raise self._refusal(circuit, request, since)
+            number = circuit.enter(since, request.note)
+            if number is None:
+                raise self._refusal(circuit, request, since)
         # Said in any case, a classifier's mistake included: a probe that is not given back would be the last.
         ok: bool | None = None
         try:
@@ -228,7 +236,8 @@ class CircuitBreaker(Layer):
                 ok = await self._judged(response)
         finally:
             now = clock()
-            circuit.leave(number, now, ok, request.note)
+            if not ok or not circuit.succeeded(number, now):
+                circuit.leave(number, now, ok, request.note)
         if ok and type(response.stream) is not ByteStream:
             body = _Body(self._classify, clock, request, circuit, number, now)
             response.stream = held(response.stream, body)

@@ -12,7 +12,8 @@ Rules:
 - A success may turn out to be a failure later, when the response's body breaks off.
 - What began in one state says nothing in the next: each has a number, and results that bear another are dropped.
 
-Every step is O(1) under a lock that is held for no wait. Observers are called outside of it.
+Every step is O(1) under a lock that is held for no wait, but that of a success while the circuit is closed: it needs
+none. Observers are called outside of the lock.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Literal, TypeAlias
 
 __all__ = ["Circuit", "CircuitRules", "CircuitState", "Tell"]
@@ -93,45 +95,58 @@ class CircuitState:
 
 
 class _Window:
-    """Requests and failures of the last while, in `BUCKETS` steps."""
+    """Requests and failures of the last while, in `BUCKETS` steps.
 
-    __slots__ = ("_failures", "_requests", "_step", "_width", "failures", "requests")
+    Attributes:
+        until: When the newest step ends.
+    """
+
+    __slots__ = ("_failures", "_index", "_requests", "_step", "_width", "until")
 
     def __init__(self, seconds: float) -> None:
         self._width = seconds / BUCKETS
         self.clear()
 
+    @property
+    def requests(self) -> int:
+        return sum(self._requests)
+
+    @property
+    def failures(self) -> int:
+        return sum(self._failures)
+
     def clear(self) -> None:
-        self.requests = self.failures = 0
         self._requests = [0] * BUCKETS
         self._failures = [0] * BUCKETS
+        self._index = 0
         # Nothing was counted before.
         self._step: int | None = None
+        self.until = -inf
 
     def move(self, now: float) -> None:
         """Forget what has left the window."""
         step = int(now // self._width)
-        last, self._step = self._step, step
-        if last is None or step <= last:
+        last = self._step
+        if last is not None:
             # A thread may come with a moment that is a little older than the last one's.
-            self._step = step if last is None else last
-            return
-        for gone in range(last + 1, min(step, last + BUCKETS) + 1):
-            index = gone % BUCKETS
-            self.requests -= self._requests[index]
-            self.failures -= self._failures[index]
-            self._requests[index] = self._failures[index] = 0
+            step = max(step, last)
+            for gone in range(last + 1, min(step, last + BUCKETS) + 1):
+                self._requests[gone % BUCKETS] = self._failures[gone % BUCKETS] = 0
+        self._step = step
+        self._index = step % BUCKETS
+        self.until = (step + 1) * self._width
 
     def add(self, now: float, *, failed: bool) -> None:
-        if self._step != now // self._width:
+        if now >= self.until:
             self.move(now)
-        assert self._step is not None
-        index = self._step % BUCKETS
-        self._requests[index] += 1
-        self.requests += 1
+        self.add_to_newest()
         if failed:
-            self._failures[index] += 1
-            self.failures += 1
+            self._failures[self._index] += 1
+
+    def add_to_newest(self) -> None:
+        """Count a request of the newest step. It needs no lock."""
+        # CPython lets no other thread in between; where one gets in, one request in some thousands is not counted.
+        self._requests[self._index] += 1
 
     def spoil(self, then: float, now: float) -> None:
         """What was counted at `then` as a success is a failure, as it turns out."""
@@ -143,7 +158,6 @@ class _Window:
             self.add(now, failed=True)
             return
         self._failures[step % BUCKETS] += 1
-        self.failures += 1
 
 
 class Circuit:
@@ -155,6 +169,7 @@ class Circuit:
 
     Attributes:
         news: Names of events that came about without a request, to be told by the next one.
+        passing: The number of the state while it is closed; None while it is not, and `enter` must be asked.
     """
 
     def __init__(self, origin: str, rules: CircuitRules) -> None:
@@ -165,6 +180,7 @@ class Circuit:
         self._phase: Phase = "closed"
         self._forced = False
         self._number = 0
+        self.passing: int | None = 0
         self._window = _Window(rules.window)
         self._breaks = 0
         # When the first break of the row began, and when the last one ends.
@@ -178,7 +194,10 @@ class Circuit:
         return self._probing
 
     def enter(self, now: float, tell: Tell) -> int | None:
-        """Ask to send: the number of the state, which `leave` must be given whatever comes of it; None for no."""
+        """Ask to send: the number of the state, which `leave` must be given whatever comes of it; None for no.
+
+        Who finds a number in `passing` need not ask: it is the one that this would give.
+        """
         with self._lock:
             if self._phase == "closed":
                 return self._number
@@ -195,6 +214,15 @@ class Circuit:
         if begins:
             tell("breaker.half_open", origin=self.origin, after=after)
         return number
+
+    def succeeded(self, number: int, now: float) -> bool:
+        """Count a success if that is all that has to be done; if not, `leave` has to be told."""
+        window = self._window
+        if number == self.passing and now < window.until:
+            # Without the lock, which would cost as much as all the rest.
+            window.add_to_newest()
+            return True
+        return False
 
     def leave(self, number: int, now: float, ok: bool | None, tell: Tell) -> None:
         """Say what came of it: a success, a failure, or (None) nothing that counts."""
@@ -279,6 +307,7 @@ class Circuit:
     def _become(self, phase: Phase) -> None:
         self._phase = phase
         self._number += 1
+        self.passing = self._number if phase == "closed" else None
         self._probing = self._passed = 0
 
     def force(self, phase: Literal["open", "closed"]) -> None:
@@ -287,6 +316,8 @@ class Circuit:
             self._reset()
             self._phase = phase
             self._forced = True
+            if phase == "open":
+                self.passing = None
             self.news.append(f"breaker.forced_{phase}")
 
     def release(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Awaitable, Collection, Hashable
+from collections.abc import Awaitable, Collection, Hashable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, ClassVar, TypeAlias
@@ -36,10 +36,14 @@ _ENDLESS = (
     b"multipart/x-mixed-replace",
     b"text/event-stream",
 )
-# What in a request's header makes it go alone: a part of the value.
-_ALONE = ((b"accept", b"text/event-stream"), (b"cache-control", b"no-store"), (b"upgrade", b""))
+# What clients accept who say nothing else.
+_ANYTHING = b"*/*"
 
 _Result: TypeAlias = SharedResponse | RequestError
+# The URL, the event loop, the method, the headers, the timeouts, the other options, and whether credentials are allowed.
+_Asked: TypeAlias = tuple[
+    str, Hashable, str, Mapping[bytes, bytes], Any, tuple[tuple[str, Any], ...], bool
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +113,10 @@ class Coalescing(Layer):
         return {_OPTION: CoalescingOption(enabled)}
 
     def bind(self, send: Bound, call_next: Next) -> Bound:
-        # Of this client alone: another has other credentials.
-        flights: Flights[_Result] = Flights()
-        runtime = call_next.runtime
         ignored = frozenset(name.encode("latin-1", "replace") for name in self.ignore)
+        # Of this client alone: another has other credentials.
+        flights: Flights[_Result] = Flights(lambda asked: _compared(asked, ignored))
+        runtime = call_next.runtime
 
         def through(request: Request) -> Awaitable[Response]:
             option = request.extensions.get(_OPTION)
@@ -123,7 +127,7 @@ class Coalescing(Layer):
                     return send(request)
             if request.method not in _METHODS:
                 return send(request)
-            asked = _asked(request, runtime.key, ignored)
+            asked = _asked(request, runtime.key)
             if asked is None:
                 return send(request)
             return self._send(request, send, runtime, flights, asked)
@@ -136,15 +140,20 @@ class Coalescing(Layer):
         send: Bound,
         runtime: Runtime,
         flights: Flights[_Result],
-        asked: tuple[Any, ...],
+        asked: _Asked,
     ) -> Response:
-        flight, follower = flights.board(asked, runtime.event)
-        if follower is not None:
-            followed = await self._follow(flight, follower, request, send, runtime, flights)
-            if followed is not None:
-                return followed
-        # It leads.
+        mine: Flight[_Result] = Flight(asked[0], asked)
+        # While it follows another's, its own is in no table and has no followers: to end that one does nothing.
+        flight = mine
         try:
+            if not flights.begin(mine):
+                joined, follower = flights.board(mine, runtime.event)
+                if follower is not None:
+                    followed = await self._follow(joined, follower, request, send, runtime, flights)
+                    if followed is not None:
+                        return followed
+                flight = joined
+            # It leads.
             response = await send(request)
             if flights.land_alone(flight):
                 return response
@@ -200,22 +209,26 @@ class Coalescing(Layer):
         return f"Coalescing(most_bytes={self.most_bytes}, ignore={{{ignored}}})"
 
 
-def _asked(request: Request, loop: Hashable, ignored: frozenset[bytes]) -> tuple[Any, ...] | None:
-    """What is asked for in `loop`, equal for identical requests; None for one that goes alone."""
+def _asked(request: Request, loop: Hashable) -> _Asked | None:
+    """What is asked for in `loop`, as it is now; None for one that goes alone.
+
+    Most of it is compared only when another is under way to the same URL; layers further in may have changed the
+    request by then.
+    """
     if getattr(request, "_content", None) != b"":
         return None
-    fields = request.headers.by_name
-    for name, part in _ALONE:
-        value = fields.get(name)
-        if value is not None and part in value.lower():
-            return None
-    # Flat tuples: one of pairs takes several times as long to make and to hash.
-    if not ignored.isdisjoint(fields):
-        fields = {name: value for name, value in fields.items() if name not in ignored}
-    headers = (*fields, *fields.values())
+    fields = request.headers.snapshot()
+    accepted = fields.get(b"accept", _ANYTHING)
+    if accepted != _ANYTHING and b"text/event-stream" in accepted.lower():
+        return None
+    if b"upgrade" in fields:
+        return None
+    if b"cache-control" in fields and b"no-store" in fields[b"cache-control"].lower():
+        return None
     extensions = request.extensions
     timeout = extensions.get("timeout")
-    limits = (*timeout, *timeout.values()) if isinstance(timeout, dict) else timeout
+    if isinstance(timeout, dict):
+        timeout = timeout.copy()
     others: tuple[Any, ...] = ()
     if not _OWN.issuperset(extensions):
         others = tuple([option for option in extensions.items() if option[0] not in _OWN])
@@ -225,7 +238,18 @@ def _asked(request: Request, loop: Hashable, ignored: frozenset[bytes]) -> tuple
             # An option that cannot be compared, such as layers for this request.
             return None
     allowed = request.credentials_allowed
-    return loop, request.method, str(request.url), headers, limits, others, allowed
+    return str(request.url), loop, request.method, fields, timeout, others, allowed
+
+
+def _compared(asked: _Asked, ignored: frozenset[bytes]) -> tuple[Any, ...]:
+    """All of it, equal for identical requests."""
+    url, loop, method, fields, timeout, others, allowed = asked
+    if not ignored.isdisjoint(fields):
+        fields = {name: value for name, value in fields.items() if name not in ignored}
+    # Flat tuples: one of pairs takes several times as long to make and to hash.
+    headers = (*fields, *fields.values())
+    limits = (*timeout, *timeout.values()) if isinstance(timeout, dict) else timeout
+    return loop, method, url, headers, limits, others, allowed
 
 
 async def _waiting(

@@ -82,6 +82,12 @@ class Limiter(Protocol):
 
     limit: float
 
+    def noted(self, began: float, now: float, active: int) -> bool:
+        """Take note of a request that went well, if that is all; if not, `answered` has to be told. It needs no lock.
+
+        Args: As of `answered`.
+        """
+
     def answered(self, began: float, now: float, active: int) -> None:
         """A request went well.
 
@@ -115,6 +121,9 @@ class _Limiter:
 
 class AIMD(_Limiter):
     """One more for each round of successes, a share less for each sign of overload; slow answers are such a sign."""
+
+    def noted(self, began: float, now: float, active: int) -> bool:
+        return active * 2 + 1 <= self.limit and now - began <= self.rules.too_slow
 
     def answered(self, began: float, now: float, active: int) -> None:
         if now - began > self.rules.too_slow:
@@ -151,14 +160,29 @@ class Gradient(_Limiter):
         self._count = 0
         self._seconds = 0.0
         self._most = 0
+        # Until when answers are only counted.
+        self._look_at = -inf
+        if since is not None and self._set_aside is None:
+            self._look_at = min(since + self.rules.window, self._due)
+
+    def noted(self, began: float, now: float, active: int) -> bool:
+        if now >= self._look_at:
+            return False
+        # CPython lets no other thread in between; where one gets in, an answer is not counted.
+        self._count += 1
+        self._seconds += now - began
+        if active > self._most:  # noqa: PLR1730  # a call of max() would be a tenth of what this layer may cost
+            self._most = active
+        return True
 
     def answered(self, began: float, now: float, active: int) -> None:
         since = self._since
         if since is None:
-            since = self._since = now
+            since = now
             if self._due == inf:
                 first = now + FIRST_WINDOWS * self._window
                 self._due = min(first, self._after(now))
+            self._clear(now)
         if self._set_aside is not None and began < since:
             # It was sent before the measurement.
             return

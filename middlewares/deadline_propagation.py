@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from scallion.pipeline.layer import Bound, Layer
 from scallion.pipeline.onion import Next
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
-from scallion.pipeline.timeout_forms import TimeoutForm, check_form, check_header, write_timeout
+from scallion.pipeline.timeout_forms import TimeoutForm, check_form, check_header, writer_of
 
 __all__ = ["DeadlinePropagation", "DeadlinePropagationOption"]
 
@@ -76,7 +77,8 @@ class DeadlinePropagation(Layer):
     def bind(self, send: Bound, call_next: Next) -> Bound:
         name = self.header.encode("ascii")
         lower_name = name.lower()
-        form = self.form
+        write = writer_of(self.form)
+        clock = call_next.runtime.clock
 
         def through(request: Request) -> Awaitable[Response]:
             option = request.extensions.get(_OPTION)
@@ -87,7 +89,7 @@ class DeadlinePropagation(Layer):
             # Cases: nothing to tell, or to take back; no time left; the caller's own; what is left.
             if deadline is None and before is None:
                 return send(request)
-            left = None if deadline is None else deadline - call_next.runtime.clock()
+            left = None if deadline is None else deadline - clock()
             if left is not None and left <= 0:
                 raise _passed(request, left)
             if before is not None and type(before) is not _Told:
@@ -97,13 +99,19 @@ class DeadlinePropagation(Layer):
                     # What was left in an earlier call.
                     del headers[self.header]
                 return send(request)
-            value = write_timeout(left, form)
-            headers.set_raw(name, lower_name, _Told(value, "ascii"))
+            value = write(left)
+            headers.set_raw(name, lower_name, _told(value))
             if request.observers:
                 request.note("deadline.sent", header=self.header, value=value)
             return send(request)
 
         return through
+
+
+# Many requests are sent with about as much time left.
+@lru_cache(maxsize=1024)
+def _told(value: str) -> _Told:
+    return _Told(value, "ascii")
 
 
 def _passed(request: Request, left: float) -> TotalTimeout:

@@ -240,8 +240,7 @@ class FaultInjection(Layer):
         if fault.latency is None and fault.error in _LASTING:
             allowed = (request.extensions.get("timeout") or {}).get(_LASTING[fault.error])
             latency = allowed or 0.0
-        if request.observers:
-            request.note("fault.injected", kind=fault.kind, latency=latency, after=fault.after)
+        request.note("fault.injected", kind=fault.kind, latency=latency, after=fault.after)
         await _wait(latency, request, runtime)
         if fault.status is None and fault.error is None:
             return await send(request)

@@ -3,8 +3,7 @@
 Rules:
 
 - A *place* is held from when a request passes until its response's body has ended or was closed, or until it failed.
-- Who comes while others wait does not overtake them. A place that comes free goes to who has waited longest, and is
-  never free in between.
+- Who comes while others wait does not overtake them. A place that comes free goes to who has waited longest.
 - Who stops waiting, for whatever reason, is out of the line; a place that was handed to him meanwhile goes to the next.
 - Giving back never waits: a finaliser may do it, even in the midst of this very thread's own step. It notes it down,
   and whoever has the lock does the work.
@@ -93,48 +92,58 @@ def _from_elsewhere(loop: Hashable) -> Callable[[Callable[[], object]], object]:
 class Gate:
     """The places to one origin. Safe to share between threads and tasks; every step is O(1).
 
+    Coming and going take no lock, which would cost more than all the rest. Who comes takes a place first and then looks
+    whether it was one too many; so there are never more inside than may be, whoever else comes at that moment. Who goes
+    gives the place back first and then looks whether anybody waits; so nobody waits beside a free place.
+
     Args:
         limit: Requests under way at a time.
         queue: Requests that wait.
-
-    Attributes:
-        active: Requests under way.
     """
 
     def __init__(self, limit: int, queue: int) -> None:
+        # Of the line and of who is let through from it.
         self._lock = threading.Lock()
         self._limit = limit
         self._queue = queue
-        self.active = 0
+        # One for each request under way. To append and to pop are single steps between threads, as adding to a number is not.
+        self._inside: deque[None] = deque()
         self._line: OrderedDict[Waiter, None] = OrderedDict()
-        # What is still to be done: None for a place that was given back, and whoever left the line.
-        self._left: deque[Waiter | None] = deque()
+        # Who leaves the line, or the place that he was let through to.
+        self._left: deque[Waiter] = deque()
+
+    @property
+    def active(self) -> int:
+        """Requests under way."""
+        return len(self._inside)
 
     def enter(self) -> bool:
         """Take a place, if one is free and nobody waits."""
-        with self._lock:
-            passes = self.active < self._limit and not self._line
-            self.active += passes
-        if self._left:
-            self._settle()
-        return passes
+        inside = self._inside
+        if self._line or len(inside) >= self._limit:
+            return False
+        inside.append(None)
+        if len(inside) <= self._limit:
+            return True
+        # Another thread came at the same moment. Both get in line, where they are told apart.
+        self.release()
+        return False
 
     def join(self, waiter: Waiter) -> bool:
         """Get in line, or through (`waiter.granted`) if a place has come free meanwhile; False if the line is full."""
         with self._lock:
-            waiter.granted = self.active < self._limit and not self._line
-            self.active += waiter.granted
+            waiter.granted = not self._line and self._take()
             joined = waiter.granted or len(self._line) < self._queue
             if joined and not waiter.granted:
                 self._line[waiter] = None
-        if self._left:
-            self._settle()
+        self._settle()
         return joined
 
     def release(self) -> None:
         """Give a place back."""
-        self._left.append(None)
-        self._settle()
+        self._inside.pop()
+        if self._line:
+            self._settle()
 
     def quit(self, waiter: Waiter) -> None:
         """Leave the line, or give back the place that was granted meanwhile."""
@@ -145,56 +154,51 @@ class Gate:
         """Leave the line, unless a place was granted: whether one was, which the caller then has."""
         with self._lock:
             self._line.pop(waiter, None)
-        if self._left:
-            self._settle()
+        self._settle()
         return waiter.granted
 
     def resize(self, limit: int) -> None:
         """From now on so many places; who has one beyond keeps it."""
         with self._lock:
             self._limit = limit
-            woken = self._grant()
-        self._wake(woken)
-        if self._left:
-            self._settle()
+        self._settle()
 
     def stats(self) -> GateStats:
         with self._lock:
-            stats = GateStats(self.active, self._limit, len(self._line), self._queue)
-        if self._left:
-            self._settle()
+            stats = GateStats(len(self._inside), self._limit, len(self._line), self._queue)
+        self._settle()
         return stats
 
+    def _take(self) -> bool:
+        self._inside.append(None)
+        if len(self._inside) <= self._limit:
+            return True
+        self._inside.pop()
+        return False
+
     def _settle(self) -> None:
-        """Do what is to be done. Who finds the lock taken leaves it to him who has it."""
-        while self._left and self._lock.acquire(False):  # by name it takes twice as long
+        """Do what is to be done. Who finds the lock taken leaves it to him who has it, and settles afterwards."""
+        while (
+            self._left or (self._line and len(self._inside) < self._limit)
+        ) and self._lock.acquire(False):  # by name it takes twice as long
+            woken: list[Waiter] = []
             try:
                 while self._left:
                     waiter = self._left.popleft()
-                    if waiter is None or waiter.granted:
-                        self.active -= 1
+                    if waiter.granted:
+                        self._inside.pop()
                     else:
                         self._line.pop(waiter, None)
-                woken = self._grant() if self._line else None
+                while self._line and self._take():
+                    waiter, _ = self._line.popitem(last=False)
+                    waiter.granted = True
+                    woken.append(waiter)
             finally:
                 self._lock.release()
-            if woken:
-                self._wake(woken)
-
-    def _grant(self) -> list[Waiter]:
-        woken = []
-        while self._line and self.active < self._limit:
-            waiter, _ = self._line.popitem(last=False)
-            waiter.granted = True
-            self.active += 1
-            woken.append(waiter)
-        return woken
-
-    def _wake(self, woken: list[Waiter]) -> None:
-        for waiter in woken:
-            if not waiter.wake():
-                waiter.granted = False
-                self._left.append(None)
+            for waiter in woken:
+                if not waiter.wake():
+                    waiter.granted = False
+                    self._inside.pop()
 
     def __repr__(self) -> str:
         return repr(self.stats())
@@ -240,8 +244,7 @@ async def wait_in_line(
     granted = gate.end(waiter)
     waited = clock() - since
     if granted:
-        if request.observers:
-            request.note(f"{layer}.admitted", origin=origin, waited=waited)
+        request.note(f"{layer}.admitted", origin=origin, waited=waited)
         return
     if deadline - since <= patience:
         raise _overdue(origin, request)
@@ -249,17 +252,16 @@ async def wait_in_line(
 
 
 def _tell(gate: Gate, origin: str, request: Request, event: str, **more: Any) -> None:
-    if request.observers:
-        stats = gate.stats()
-        request.note(
-            event,
-            origin=origin,
-            active=stats.active,
-            limit=stats.limit,
-            waiting=stats.waiting,
-            queue=stats.queue,
-            **more,
-        )
+    stats = gate.stats()
+    request.note(
+        event,
+        origin=origin,
+        active=stats.active,
+        limit=stats.limit,
+        waiting=stats.waiting,
+        queue=stats.queue,
+        **more,
+    )
 
 
 def _refusal(gate: Gate, origin: str, request: Request, layer: str, waited: float) -> BulkheadFull:

@@ -19,7 +19,7 @@ from .idempotency_keys import has_idempotency_key
 from .latency_histogram import LatencyHistogram
 from .per_origin import PerOrigin
 from .retries import IDEMPOTENT
-from .transient import Classifier, Transient, check_classifier
+from .transient import Classifier, Transient, check_classifier, failing_statuses
 from .validation import check_count, check_number
 
 if TYPE_CHECKING:
@@ -158,56 +158,64 @@ class Hedging(Layer):
         return {_OPTION: HedgingOption(delay, idempotent, enabled)}
 
     def bind(self, send: Bound, call_next: Next) -> Bound:
+        runtime, origins, budget = call_next.runtime, self._origins, self.budget
+        clock, methods, most_load = runtime.clock, self.methods, self.most_load
+        failing, is_failure = failing_statuses(self.transient), self.transient
+
+        async def once(request: Request, origin: _Origin, now: float) -> Response:
+            response = await send(request)
+            failed = is_failure(response) if failing is None else response.status_code in failing
+            if not failed:
+                origin.latencies.add(clock() - now)
+            return response
+
         def through(request: Request) -> Awaitable[Response]:
             option = request.extensions.get(_OPTION)
-            if option is not None and not isinstance(option, HedgingOption):
-                raise TypeError(f"Expected Hedging.option_for(...), not {option!r}")
-            if not self._may_repeat(request, option):
+            # Nearly all have no option, and a method that may be repeated.
+            if option is not None:
+                if not isinstance(option, HedgingOption):
+                    raise TypeError(f"Expected Hedging.option_for(...), not {option!r}")
+                if not self._may_repeat(request, option):
+                    return send(request)
+            # A file can be sent again, but not twice at once.
+            elif not isinstance(request.stream, ByteStream) or (
+                request.method not in methods and not has_idempotency_key(request)
+            ):
                 return send(request)
-            return self._send(request, send, call_next.runtime, option)
+            origin = origins.of(request)
+            now = clock()
+            if origin.hand < BURST:
+                origin.deposit(most_load)
+            if budget is not None:
+                budget.deposit(request, now)
+            delay = self._delay(option, origin)
+            deadline = request.deadline
+            # Cases: it is not known yet how long is long; the deadline comes first; a hedge may follow.
+            if delay is None or (deadline is not None and now + delay >= deadline):
+                return once(request, origin, now)
+            # Not all have one: a test's, that lives in a time of its own.
+            alarm = getattr(runtime, "alarm", None)
+            here = None if alarm is None else alarm()
+            if here is None:
+                return self._send_beside(request, send, runtime, origin, delay, now)
+            return self._send_here(request, send, runtime, origin, delay, now, *here)
 
         return through
 
-    def _may_repeat(self, request: Request, option: HedgingOption | None) -> bool:
-        # A file can be sent again, but not twice at once.
-        if not isinstance(request.stream, ByteStream):
+    def _may_repeat(self, request: Request, option: HedgingOption) -> bool:
+        if not option.enabled or not isinstance(request.stream, ByteStream):
             return False
-        if option is not None and not option.enabled:
-            return False
-        if option is not None and option.idempotent is not None:
+        if option.idempotent is not None:
             return option.idempotent
         return request.method in self.methods or has_idempotency_key(request)
 
-    def _send(
-        self, request: Request, send: Bound, runtime: Runtime, option: HedgingOption | None
-    ) -> Awaitable[Response]:
-        origin = self._origins.of(request)
-        now = runtime.clock()
-        origin.deposit(self.most_load)
-        if self.budget is not None:
-            self.budget.deposit(request, now)
+    def _delay(self, option: HedgingOption | None, origin: _Origin) -> float | None:
+        """Seconds until a hedge is due; None if it is not known yet how long is long."""
         delay = self.delay if option is None or option.delay is None else option.delay
-        if delay is None:
-            observed = origin.latencies.value
-            if observed is not None:
-                delay = max(self.least, observed)
-        # Cases: it is not known yet how long is long; the deadline comes first; a hedge may follow.
-        if delay is None or (request.deadline is not None and now + delay >= request.deadline):
-            return self._send_once(request, send, runtime, origin, now)
-        # Not all have one: a test's, that lives in a time of its own.
-        alarm = getattr(runtime, "alarm", None)
-        here = None if alarm is None else alarm()
-        if here is None:
-            return self._send_beside(request, send, runtime, origin, delay, now)
-        return self._send_here(request, send, runtime, origin, delay, now, *here)
-
-    async def _send_once(
-        self, request: Request, send: Bound, runtime: Runtime, origin: _Origin, now: float
-    ) -> Response:
-        response = await send(request)
-        if not self.transient(response):
-            origin.latencies.add(runtime.clock() - now)
-        return response
+        if delay is not None:
+            return delay
+        observed = origin.latencies.value
+        return None if observed is None else max(self.least, observed)
 
     async def _send_beside(
         self,
@@ -240,7 +248,7 @@ class Hedging(Layer):
         """With the first copy in the caller's own task: most are answered before any other is due."""
         here = Here(task, request, now, self._compete, (send, runtime, origin, delay))
         failed: BaseException | None = None
-        alarm.set(here, delay)
+        alarm.set(here, now + delay)
         try:
             response = here.response = await send(here.request)
         except BaseException as error:
@@ -356,8 +364,7 @@ class Hedging(Layer):
             origin.deposit(1.0)
             _refuse(request, "threads")
             return None
-        if request.observers:
-            request.note("hedge.sent", number=number, after=now - started)
+        request.note("hedge.sent", number=number, after=now - started)
         return now + delay if number < self.hedges else None
 
     def __repr__(self) -> str:
@@ -376,26 +383,31 @@ class Hedging(Layer):
 
 
 class _Origin:
-    """What is known of one: how long its answers take, and how many hedges it may be sent."""
+    """What is known of one: how long its answers take, and how many hedges it may be sent.
 
-    __slots__ = ("_hand", "_lock", "latencies")
+    Attributes:
+        hand: These, in fractions too.
+    """
+
+    __slots__ = ("_lock", "hand", "latencies")
 
     def __init__(self, percentile: float) -> None:
         self.latencies = LatencyHistogram(percentile)
-        self._hand = BURST
+        self.hand = BURST
         self._lock = threading.Lock()
 
     def deposit(self, share: float) -> None:
-        with self._lock:
-            hand = self._hand + share
-            self._hand = hand if hand < BURST else BURST  # noqa: FURB136  # a call of min() takes twice as long
+        # Without the lock, which would cost as much as all the rest: CPython lets no other thread in between, and where
+        # one gets in, it is a hedge more or less.
+        hand = self.hand + share
+        self.hand = hand if hand < BURST else BURST  # noqa: FURB136  # a call of min() takes twice as long
 
     def withdraw(self) -> bool:
         with self._lock:
             # Twenty twentieths are a whole, whatever floats say.
-            if self._hand < 1 - 1e-9:
+            if self.hand < 1 - 1e-9:
                 return False
-            self._hand -= 1
+            self.hand -= 1
             return True
 
 

@@ -330,6 +330,7 @@ def _copied(request: Request, number: int) -> Request:
         copy._content = content
     copy.deadline = request.deadline
     copy.observers = request.observers
+    copy.progress = request.progress
     copy.credentials_allowed = request.credentials_allowed
     copy._memory = request.memory
     return copy

@@ -55,9 +55,11 @@ class PerOrigin(Generic[S]):
 
     def of(self, request: Request) -> S:
         """The state of the origin that `request` goes to."""
-        origin = request.url.origin_key
+        url = request.url
+        # The property is asked for what is not known yet: it costs more than all the rest of this.
+        origin = url._origin or url.origin_key
         last = self._last
-        if last is not None and last[0] == origin:
+        if last is not None and (last[0] is origin or last[0] == origin):
             return last[1]
         return self._look_up(origin)
 

@@ -219,7 +219,7 @@ class RateLimit(Layer):
                 if wait is None:
                     wait = await self._ask(request, runtime, name)
                     if wait is None:
-                        if told and request.observers:
+                        if told:
                             waited = clock() - came
                             request.note(
                                 "rate_limit.admitted", limit=str(counts.item), waited=waited
@@ -275,8 +275,7 @@ class RateLimit(Layer):
                 return question.wait
             left = self.storage_pause
         failure = counts.failure
-        if request.observers:
-            request.note("rate_limit.storage_failed", error=failure, then=self.on_failure)
+        request.note("rate_limit.storage_failed", error=failure, then=self.on_failure)
         if self.on_failure == "open":
             return None
         raise self._refusal(request, "storage", left)
@@ -310,13 +309,11 @@ class RateLimit(Layer):
             )
 
     def _note_waiting(self, request: Request, wait: float, ahead: int) -> None:
-        if request.observers:
-            request.note("rate_limit.waiting", limit=str(self._counts.item), wait=wait, ahead=ahead)
+        request.note("rate_limit.waiting", limit=str(self._counts.item), wait=wait, ahead=ahead)
 
     def _refusal(self, request: Request, reason: str, retry_after: float) -> RateLimited:
         limit = str(self._counts.item)
-        if request.observers:
-            request.note("rate_limit.refused", limit=limit, reason=reason, retry_after=retry_after)
+        request.note("rate_limit.refused", limit=limit, reason=reason, retry_after=retry_after)
         what = origin_name(request.url.origin_key)
         if isinstance(self.key, str):
             what = f"{self.key!r}, asked for {what}"

@@ -19,22 +19,41 @@ __all__ = ["memory_on"]
 
 # Keys that are held without looking for those whose time is over.
 _FEW = 1024
+# Requests that are remembered without looking for those whose time is over.
+_LOOK_AT = 64
 
 
 class _Moving:
-    """When each request of the last `expiry` seconds was, oldest first."""
+    """When each request of the last `expiry` seconds was, oldest first, and perhaps some from before.
 
-    __slots__ = ("expiry", "times")
+    Attributes:
+        look_at: How many there may be before those are forgotten whose time is over.
+    """
+
+    __slots__ = ("expiry", "look_at", "times")
 
     def __init__(self, expiry: float) -> None:
         self.expiry = expiry
         self.times: deque[float] = deque()
+        self.look_at = _LOOK_AT
 
     def is_over(self, now: float) -> bool:
         times, expiry = self.times, self.expiry
         while times and times[0] + expiry <= now:
             times.popleft()
+        self.look_at = max(_LOOK_AT, 2 * len(times))
         return not times
+
+    def take(self, now: float, limit: int, amount: int) -> bool:
+        """Note that many requests, or none if they are more than the limit."""
+        times = self.times
+        # First taken, then looked at whether it was too many: so they are never more, whichever threads take at once.
+        times.extend([now] * amount)
+        if len(times) <= limit:
+            return True
+        for _ in range(amount):
+            times.pop()
+        return False
 
 
 class _Fixed:
@@ -111,12 +130,21 @@ class _Counts:
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         with self._lock:
             now = self.clock()
-            times = self._window(key, _Moving, lambda _: _Moving(expiry), now).times
-            if len(times) + amount > limit:
-                return False
-            for _ in range(amount):
-                times.append(now)
-            return True
+            window = self._window(key, _Moving, lambda _: _Moving(expiry), now)
+            return amount <= limit and window.take(now, limit, amount)
+
+    def take(self, key: str, limit: int, expiry: int) -> bool:
+        """`acquire_entry` of one, without the lock as long as there is room: that would cost as much as all the rest."""
+        window = self._held.get(key)
+        if type(window) is _Moving:
+            times = window.times
+            if len(times) < limit and len(times) < window.look_at:
+                times.append(self.clock())
+                if len(times) <= limit:
+                    return True
+                # Other threads have taken the last places meanwhile.
+                times.pop()
+        return self.acquire_entry(key, limit, expiry)
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002
         with self._lock:

@@ -166,9 +166,9 @@ class Windows:
         self._hit = getattr(limits.strategies, _CLASSES[strategy])(storage).hit
         if strategy == "moving" and clock is not None:
             # What the strategy does, without a new key for every request.
-            acquire, amount, expiry = storage.acquire_entry, item.amount, item.get_expiry()  # type: ignore[attr-defined]
+            take, amount, expiry = storage.take, item.amount, item.get_expiry()  # type: ignore[attr-defined]
             key_for = lru_cache(maxsize=1024)(item.key_for)
-            self._hit = lambda _item, key: acquire(key_for(key), amount, expiry)
+            self._hit = lambda _item, key: take(key_for(key), amount, expiry)
         self._clock = time.time if clock is None else clock
         self._least = _LEAST_THERE if clock is None else _LEAST_HERE
         bases = storage.base_exceptions

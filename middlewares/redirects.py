@@ -157,8 +157,7 @@ class Redirects(Layer):
                 await response.aclose()
                 raise
             history = [*history, response]
-            if request.observers:
-                request.note("redirect", status=response.status_code, location=str(following.url))
+            request.note("redirect", status=response.status_code, location=str(following.url))
             request = following
             response = await call_next(request)
             response.history = list(history)

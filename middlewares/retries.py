@@ -40,6 +40,7 @@ from .transient import (
     Classifier,
     Transient,
     check_classifier,
+    failing_statuses,
     idle_timeout,
     is_final,
     is_unsent,
@@ -172,9 +173,8 @@ class Retries(Layer):
                 )
         asked = None
         if self.retry is None and type(classify) is Transient:
-            if classify.also is None:
-                asked = classify.statuses
-            elif classify.also is idle_timeout:
+            asked = failing_statuses(classify)
+            if classify.also is idle_timeout:
                 asked = frozenset({*classify.statuses, 408})
         object.__setattr__(self, "_classify", classify)
         object.__setattr__(self, "_asked", asked)
@@ -358,9 +358,8 @@ class Retries(Layer):
             return None
         if self.budget.withdraw(request, state.outcome_timestamp):
             return None
-        if request.observers:
-            origin = origin_name(request.url.origin_key)
-            request.note("retry.budget_exhausted", attempt=state.attempt_number, origin=origin)
+        origin = origin_name(request.url.origin_key)
+        request.note("retry.budget_exhausted", attempt=state.attempt_number, origin=origin)
         return "the retry budget is exhausted"
 
     def __repr__(self) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from scallion.pipeline.request import Request
@@ -63,7 +63,7 @@ class RetryBudget:
             _check(name, getattr(self, name))
         if self.window == 0:
             raise ValueError("RetryBudget window must be more than 0 seconds: 0")
-        object.__setattr__(self, "_accounts", PerOrigin(lambda _origin: _Account()))
+        object.__setattr__(self, "_accounts", PerOrigin(lambda _origin: _Account(self.window)))
 
     def deposit(self, request: Request, now: float) -> None:
         """Count the first request of a call. Nothing is counted if a layer further out has done so for this call.
@@ -72,13 +72,15 @@ class RetryBudget:
             request: Tells the origin.
             now: On the runtime's clock.
         """
-        if request.memory.get(BUDGET_KEY) is not self:
+        memory = request._memory
+        if memory is None or memory.get(BUDGET_KEY) is not self:
             account = self._accounts.of(request)
-            tick = int(now / self.window * _TENTHS)
-            with account.lock:
-                # Nearly always it is still the same tenth, and the call can be spared.
-                slot = tick % _SLOTS if tick == account.tick else account.slot(tick)
-                account.deposits[slot] += 1
+            if now >= account.until:
+                with account.lock:
+                    account.move(now)
+            # Without the lock, which would cost as much as all the rest: CPython lets no other thread in between, and
+            # where one gets in, the deposit that may be lost would have allowed more, not less.
+            account.deposits[account.slot] += 1
 
     def withdraw(self, request: Request, now: float) -> bool:
         """Whether a request may be sent beyond the first of its call; if so, it is counted.
@@ -88,11 +90,10 @@ class RetryBudget:
             now: On the runtime's clock.
         """
         account = self._accounts.of(request)
-        tick = int(now / self.window * _TENTHS)
         with account.lock:
-            slot = account.slot(tick)
+            account.move(now)
             granted = self._left(account) >= 1 - _ROUNDING
-            account.withdrawals[slot] += granted
+            account.withdrawals[account.slot] += granted
         return granted
 
     def balance(self, request: Request, now: float) -> float:
@@ -110,7 +111,7 @@ class RetryBudget:
 
     def _balance(self, account: _Account, now: float) -> float:
         with account.lock:
-            account.slot(int(now / self.window * _TENTHS))
+            account.move(now)
             return max(0.0, self._left(account))
 
     def _left(self, account: _Account) -> float:
@@ -119,32 +120,42 @@ class RetryBudget:
 
 
 class _Account:
-    """What one origin was sent: a ring of counts, one for each tenth of the window, guarded by `lock`.
+    """What one origin was sent: a ring of counts, one for each tenth of the window. `lock` guards all but deposits.
+
+    Args:
+        window: In seconds.
 
     Attributes:
-        tick: The newest tenth, counted from the clock's beginning.
+        slot: Where the newest tenth is counted.
+        until: When it ends.
     """
 
-    __slots__ = ("deposits", "lock", "tick", "withdrawals")
+    __slots__ = ("_tick", "_window", "deposits", "lock", "slot", "until", "withdrawals")
 
-    def __init__(self) -> None:
+    def __init__(self, window: float) -> None:
         self.lock = threading.Lock()
-        self.tick = 0
         self.deposits = [0] * _SLOTS
         self.withdrawals = [0] * _SLOTS
+        self.slot = 0
+        self.until = -inf
+        self._window = window
+        # The newest tenth, counted from the clock's beginning.
+        self._tick = 0
 
-    def slot(self, tick: int) -> int:
-        """Where the tenth `tick` is counted; those that are too old by then are emptied."""
+    def move(self, now: float) -> None:
+        """Go on to the tenth of `now`; those that are too old by then are emptied."""
+        tick = int(now / self._window * _TENTHS)
         # A thread that read the clock before another one, and comes after it, counts in the newest tenth.
-        if tick > self.tick:
-            for passed in range(max(self.tick, tick - _SLOTS) + 1, tick + 1):
+        if tick > self._tick:
+            for passed in range(max(self._tick, tick - _SLOTS) + 1, tick + 1):
                 self.deposits[passed % _SLOTS] = self.withdrawals[passed % _SLOTS] = 0
-            self.tick = tick
-        return self.tick % _SLOTS
+            self._tick = tick
+            self.slot = tick % _SLOTS
+        self.until = (self._tick + 1) / _TENTHS * self._window
 
     def counted(self) -> tuple[int, int]:
         """Deposits and withdrawals that count."""
-        oldest = (self.tick + 1) % _SLOTS
+        oldest = (self._tick + 1) % _SLOTS
         return sum(self.deposits) - self.deposits[oldest], sum(self.withdrawals)
 
 

@@ -6,7 +6,7 @@ whatever else runs inside when it passes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from math import inf
 from typing import Any, ClassVar
@@ -16,9 +16,9 @@ from scallion.pipeline.incoming import current_deadline, live_deadline
 from scallion.pipeline.layer import Bound, Layer
 from scallion.pipeline.onion import Next
 from scallion.pipeline.redaction import redact_value
-from scallion.pipeline.request import Request
+from scallion.pipeline.request import Observer, Request
 from scallion.pipeline.response import Response
-from scallion.pipeline.runtime import Runtime
+from scallion.pipeline.runtime import Ending, Runtime
 
 __all__ = [
     "AttemptTimeouts",
@@ -58,7 +58,7 @@ class AttemptTimeoutsOption:
 
 
 class _CallDeadline(float):
-    """A deadline that knows whether its call is over.
+    """A deadline that knows whether its call is over, and what was under way last: it is the request's `progress`.
 
     A response's body is read after the call has returned, and must still end in time; so the deadline
     stays on the request, and on those that inherited it. When one of them is sent anew, it no longer counts.
@@ -69,36 +69,30 @@ class _CallDeadline(float):
         total: The total timeout, in seconds, if it is that; else None.
         is_incoming: Whether it is the incoming request's.
         attempts: The tries of the call that was ended when it passed; unset if nobody told.
+        last: The last event and its fields; unset if there was none.
+        above: What was the request's progress before; it is told too.
     """
 
-    __slots__ = ("attempts", "is_incoming", "is_over", "outer", "total")
+    __slots__ = ("above", "attempts", "is_incoming", "is_over", "last", "outer", "total")
 
     outer: float | None
     is_over: bool
     total: float | None
     is_incoming: bool
     attempts: tuple[object, ...]
+    last: tuple[str, dict[str, Any]]
+    above: Observer | None
+
+    def __call__(self, event: str, fields: dict[str, Any]) -> None:
+        # It becomes a text where somebody wants to know.
+        self.last = event, fields
+        if self.above is not None:
+            self.above(event, fields)
 
     def __str__(self) -> str:
         if self.total is not None:
             return f"its total timeout of {self.total:g} seconds"
         return _INCOMING if self.is_incoming else "the request's deadline"
-
-
-class _Progress:
-    """An observer that remembers what was under way."""
-
-    event = ""
-    fields: Mapping[str, Any] = {}
-
-    def __call__(self, event: str, fields: dict[str, Any]) -> None:
-        # It becomes a text where somebody wants to know.
-        self.event = event
-        self.fields = fields
-
-    def __str__(self) -> str:
-        shown = [f"{name}={redact_value(value)}" for name, value in self.fields.items()]
-        return f"{self.event} ({', '.join(shown)})" if shown else self.event
 
 
 @dataclass(frozen=True)
@@ -146,6 +140,10 @@ class Deadlines(Layer):
         return {_TOTAL: DeadlinesOption(total)}
 
     def bind(self, send: Bound, call_next: Next) -> Bound:
+        runtime = call_next.runtime
+        # Only asyncio's has one.
+        begin = getattr(runtime, "ending", None)
+
         def through(request: Request) -> Awaitable[Response]:
             outer = request.deadline
             while isinstance(outer, _CallDeadline) and outer.is_over:
@@ -156,7 +154,14 @@ class Deadlines(Layer):
                 incoming = live_deadline()
             if total is None and outer is None and incoming is None:
                 return send(request)
-            return self._send(request, send, call_next.runtime, total, outer, incoming)
+            now = runtime.clock()
+            deadline = _earliest(outer, now, total, incoming)
+            if now >= deadline:
+                raise _overdue(request, deadline, now)
+            if deadline.is_incoming and request.observers:
+                request.note("deadline.incoming", left=deadline - now)
+            request.deadline = deadline
+            return self._send(request, send, runtime, deadline, begin)
 
         return through
 
@@ -184,28 +189,29 @@ class Deadlines(Layer):
         request: Request,
         send: Bound,
         runtime: Runtime,
-        total: float | None,
-        outer: float | None,
-        incoming: float | None,
+        deadline: _CallDeadline,
+        begin: Callable[[float], Ending | None] | None,
     ) -> Response:
-        now = runtime.clock()
-        deadline = request.deadline = _earliest(outer, now, total, incoming)
-        observers = request.observers
-        if now >= deadline:
-            deadline.is_over = True
-            raise _overdue(request, deadline, now)
-        if observers and deadline.is_incoming:
-            request.note("deadline.incoming", left=deadline - now)
-        progress = _Progress()
-        request.observers = (*observers, progress)
+        deadline.above = request.progress
+        request.progress = deadline
         try:
-            if runtime.blocking:
+            ending = None if begin is None else begin(deadline)
+            if ending is None:
+                if runtime.blocking:
+                    return await send(request)
+                return await runtime.bounded(send(request), deadline)
+            # As `bounded` does it, without a coroutine more.
+            try:
                 return await send(request)
-            return await runtime.bounded(send(request), deadline)
+            except BaseException as error:
+                ending.judge(error)
+                raise
+            finally:
+                ending.done()
         except (TimeoutError, TotalTimeout) as error:
             if runtime.clock() < deadline - _EARLY:
                 raise
-            told = _told(deadline, progress)
+            told = _told(deadline)
             request.note("total_timeout", total=deadline.total)
             if isinstance(error, TotalTimeout):
                 # The transport kept the deadline; it does not know the total.
@@ -214,7 +220,7 @@ class Deadlines(Layer):
             raise _with_attempts(TotalTimeout(told, request=request), deadline) from error
         finally:
             deadline.is_over = True
-            request.observers = observers
+            request.progress = deadline.above
 
 
 @dataclass(frozen=True)
@@ -257,6 +263,9 @@ class AttemptTimeouts(Layer):
         return {_ATTEMPT: AttemptTimeoutsOption(seconds)}
 
     def bind(self, send: Bound, call_next: Next) -> Bound:
+        runtime = call_next.runtime
+        begin = getattr(runtime, "ending", None)
+
         def through(request: Request) -> Awaitable[Response]:
             seconds = self.seconds
             option = request.extensions.get(_ATTEMPT)
@@ -266,24 +275,39 @@ class AttemptTimeouts(Layer):
                 seconds = option.seconds
             if seconds is None:
                 return send(request)
-            runtime = call_next.runtime
             deadline = runtime.clock() + seconds
             outer = request.deadline
             if outer is not None and outer <= deadline:
                 return send(request)
-            return self._send(request, send, runtime, seconds, deadline)
+            return self._send(request, send, runtime, seconds, deadline, begin)
 
         return through
 
     async def _send(
-        self, request: Request, send: Bound, runtime: Runtime, seconds: float, deadline: float
+        self,
+        request: Request,
+        send: Bound,
+        runtime: Runtime,
+        seconds: float,
+        deadline: float,
+        begin: Callable[[float], Ending | None] | None,
     ) -> Response:
         outer = request.deadline
         request.deadline = deadline
         try:
-            if runtime.blocking:
+            ending = None if begin is None else begin(deadline)
+            if ending is None:
+                if runtime.blocking:
+                    return await send(request)
+                return await runtime.bounded(send(request), deadline)
+            # As in `Deadlines`.
+            try:
                 return await send(request)
-            return await runtime.bounded(send(request), deadline)
+            except BaseException as error:
+                ending.judge(error)
+                raise
+            finally:
+                ending.done()
         except (TimeoutError, TotalTimeout) as error:
             # Cases: somebody else's timeout; the call's own deadline, meanwhile; this attempt's.
             now = runtime.clock()
@@ -344,9 +368,11 @@ def _overdue(request: Request, deadline: _CallDeadline, now: float) -> TotalTime
     )
 
 
-def _told(deadline: _CallDeadline, progress: _Progress) -> str:
-    last = f"; the last event was: {progress}" if progress.event else ""
-    return f"The call outlasted {deadline}{last}"
+def _told(deadline: _CallDeadline) -> str:
+    event, fields = getattr(deadline, "last", ("", {}))
+    shown = ", ".join([f"{name}={redact_value(value)}" for name, value in fields.items()])
+    last = f"; the last event was: {event}" if event else ""
+    return f"The call outlasted {deadline}{last}{f' ({shown})' if shown else ''}"
 
 
 def _check(name: str, seconds: object) -> None:

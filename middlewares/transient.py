@@ -33,6 +33,7 @@ __all__ = [
     "Outcome",
     "Transient",
     "check_classifier",
+    "failing_statuses",
     "idle_timeout",
     "is_certificate_failure",
     "is_final",
@@ -109,6 +110,13 @@ def check_classifier(name: str, given: object) -> None:
         raise TypeError(f"{name} must be callable with a response or an error: {given!r}")
     if iscoroutinefunction(given) or iscoroutinefunction(type(given).__call__):
         raise ValueError(f"{name} decides and does not wait, so it cannot be async: {given!r}")
+
+
+def failing_statuses(classify: Classifier) -> Collection[int] | None:
+    """The statuses of responses that are failures, if that is all that the classifier looks at; None to ask it."""
+    if type(classify) is Transient and classify.also is None:
+        return classify.statuses
+    return None
 
 
 def idle_timeout(outcome: Outcome) -> bool:

@@ -136,6 +136,13 @@ class Headers(MutableMapping[str, str]):
         index = self._index
         return self._indexed() if index is None else index
 
+    def snapshot(self) -> Mapping[bytes, bytes]:
+        """The same as `by_name`, as it is now: it stays so when these headers change."""
+        # Whoever changes them makes an index of his own.
+        self._shared = True
+        index = self._index
+        return self._indexed() if index is None else index
+
     def set_raw(self, name: bytes, lower_name: bytes, value: bytes) -> None:
         """Set the only value of a name, as `headers[name] = value` does."""
         index = self._index
@@ -144,7 +151,9 @@ class Headers(MutableMapping[str, str]):
         elif self._shared:
             index = self._index = index.copy()
             self._shared = False
-        fields = self._list
+        fields = self._made
+        if fields is None:
+            fields = self._list
         if lower_name not in index:
             fields.append((name, value))
         else:

@@ -41,7 +41,7 @@ _EXPECT_A_BODY = frozenset({"PATCH", "POST", "PUT"})
 _NOTES = "_scallion."
 
 # What stays behind when a request is pickled: it belongs to the process that made it.
-_NOT_PICKLED = frozenset({"_memory", "deadline", "extensions", "observers", "stream"})
+_NOT_PICKLED = frozenset({"_memory", "deadline", "extensions", "observers", "progress", "stream"})
 
 
 class Request:
@@ -59,6 +59,8 @@ class Request:
         extensions: Settings for layers and transports, for this request only.
         deadline: When the whole call must have ended, in seconds on the runtime's clock; None for never.
         observers: Called with the name and the fields of each event; they must not raise.
+        progress: Called likewise: what remembers the last event, to tell what was under way when the deadline passed.
+            Layers need not tell it what no call waits for, so they skip all that if there are no observers.
         credentials_allowed: Whether layers may add the client's credentials; False once a redirect has led
             to another origin.
 
@@ -75,6 +77,7 @@ class Request:
     extensions: dict[str, Any]
     deadline: float | None = None
     observers: tuple[Observer, ...] = ()
+    progress: Observer | None = None
     credentials_allowed: bool = True
 
     # Unset until the body has been read.
@@ -219,6 +222,8 @@ class Request:
         One that raises an error harms neither the call nor what the layer that tells it is in the midst of: there is a
         `RuntimeWarning`.
         """
+        if self.progress is not None:
+            self.progress(event, fields)
         for observer in self.observers:
             try:
                 observer(event, fields)
@@ -231,6 +236,7 @@ class Request:
             self.credentials_allowed = False
         self.deadline = other.deadline
         self.observers = other.observers
+        self.progress = other.progress
         self.extensions = other.extensions
 
     def __repr__(self) -> str:

@@ -170,7 +170,7 @@ class _AsyncioEvent:
         waiting = _Waiting(alarm.loop.create_future())
         self._waiting.append(waiting)
         if timeout is not None:
-            alarm.set(waiting, max(0.0, timeout))
+            alarm.set(waiting, alarm.clock() + max(0.0, timeout))
         try:
             await waiting.future
         finally:
@@ -194,16 +194,26 @@ class _Waiting:
 class Ending:
     """Cancels a task when its time is up.
 
+        ending = runtime.ending(deadline)
+        try:
+            result = await work()
+        except BaseException as error:
+            ending.judge(error)
+            raise
+        finally:
+            ending.done()
+
     Attributes:
         rung: Whether it has, and the cancellation still counts.
     """
 
-    __slots__ = ("_cancelling", "_task", "rung")
+    # Whoever makes one sets them: a call of `__init__` would cost more than all of it, and there is one for each request.
+    __slots__ = ("_alarm", "_cancelling", "_task", "rung")
 
-    def __init__(self, task: Any) -> None:
-        self._task: Task[Any] = task
-        self._cancelling = task.cancelling()
-        self.rung = False
+    _alarm: Alarm
+    _task: Task[Any]
+    _cancelling: int
+    rung: bool
 
     def ring(self) -> None:
         self.rung = True
@@ -213,6 +223,21 @@ class Ending:
         """Take the cancellation back, if there was one: whether nobody else has cancelled the task meanwhile."""
         rung, self.rung = self.rung, False
         return rung and self._task.uncancel() <= self._cancelling
+
+    def judge(self, error: BaseException) -> None:
+        """Look at what the work has raised.
+
+        Raises:
+            TimeoutError: it is the cancellation for which the time was up.
+        """
+        if isinstance(error, sys.modules["asyncio"].CancelledError) and self.over():
+            raise TimeoutError from error
+
+    def done(self) -> None:
+        """Cancel nothing any more."""
+        self._alarm.waiting.pop(self, None)
+        if self.rung:
+            self.over()
 
 
 class _AnyioEvent:
@@ -272,31 +297,40 @@ class AsyncRuntime:
 
     async def bounded(self, work: Awaitable[T], deadline: float) -> T:
         # All in one coroutine: another would be resumed whenever `work` is.
-        left = deadline - self.clock()
-        if _in_trio():
+        ending = self.ending(deadline)
+        if ending is None:
             # Half the price of anyio's scope.
             trio = sys.modules["trio"]
+            left = deadline - self.clock()
             with trio.CancelScope(deadline=trio.current_time() + left):
                 return await work
             raise TimeoutError
         # As `asyncio.timeout` does it, at a fifth of its price.
+        try:
+            return await work
+        except BaseException as error:
+            ending.judge(error)
+            raise
+        finally:
+            ending.done()
+
+    def ending(self, deadline: float) -> Ending | None:
+        """What ends the calling task of asyncio's at `deadline`, unless it is done before; None under trio."""
         alarm = self._alarm
         task = None if alarm is None else alarm.task()
         if alarm is None or task is None:
+            if _in_trio():
+                return None
             alarm = self._alarm_in(_running_loop())
             task = alarm.task()
-        ending = Ending(task)
-        alarm.set(ending, left)
-        try:
-            return await work
-        except sys.modules["asyncio"].CancelledError as cancelled:
-            if ending.over():
-                raise TimeoutError from cancelled
-            raise
-        finally:
-            alarm.waiting.pop(ending, None)
-            if ending.rung:
-                ending.over()
+            assert task is not None
+        ending = Ending()
+        ending._alarm = alarm
+        ending._task = task
+        ending._cancelling = task.cancelling()
+        ending.rung = False
+        alarm.set(ending, deadline)
+        return ending
 
     def alarm(self) -> tuple[Alarm, Task[Any]] | None:
         """The alarm of the asyncio loop that runs the caller, and his task; None under trio."""
@@ -318,7 +352,7 @@ class AsyncRuntime:
         if alarm is None or alarm.loop is not loop:
             from .runtime_alarm import Alarm
 
-            alarm = self._alarm = Alarm(loop)
+            alarm = self._alarm = Alarm(loop, self.clock)
         return alarm
 
     async def offload(self, work: Callable[[], T], deadline: float | None = None) -> T:

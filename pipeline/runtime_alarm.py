@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task, TimerHandle
+    from collections.abc import Callable
 
 __all__ = ["Alarm", "Sleeper"]
 
@@ -32,20 +33,26 @@ class Sleeper(Protocol):
 class Alarm:
     """The deadlines of one loop, in whose thread it is made.
 
+    Args:
+        loop: Its clock is asked for nothing: that takes longer than all the rest.
+        clock: What deadlines are counted on, in seconds.
+
     Attributes:
         loop: Whose they are.
-        waiting: Who waits, and until when on the loop's clock. Who is done waiting takes himself out.
+        clock: As given.
+        waiting: Who waits, and until when on the clock. Who is done waiting takes himself out.
     """
 
-    __slots__ = ("_looks_at", "_thread", "_timer", "loop", "waiting")
+    __slots__ = ("_looks_before", "_thread", "_timer", "clock", "loop", "waiting")
 
-    def __init__(self, loop: AbstractEventLoop) -> None:
+    def __init__(self, loop: AbstractEventLoop, clock: Callable[[], float]) -> None:
         self.loop = loop
+        self.clock = clock
         self.waiting: dict[Sleeper, float] = {}
         self._thread = get_ident()
         self._timer: TimerHandle | None = None
-        # When it fires; inf if there is none.
-        self._looks_at = inf
+        # What comes before this needs another one.
+        self._looks_before = inf
 
     def task(self) -> Task[Any] | None:
         """The loop's task that asks this; None where another loop may run."""
@@ -53,22 +60,22 @@ class Alarm:
         # Python 3.12 a system call.
         return current_task(self.loop) if get_ident() == self._thread else None
 
-    def set(self, sleeper: Sleeper, seconds: float) -> None:
-        """Ring for `sleeper` in so many seconds, unless he is done by then."""
-        deadline = self.waiting[sleeper] = self.loop.time() + seconds
-        if deadline < self._looks_at - _TICK:
+    def set(self, sleeper: Sleeper, deadline: float) -> None:
+        """Ring for `sleeper` at `deadline`, unless he is done by then."""
+        self.waiting[sleeper] = deadline
+        if deadline < self._looks_before:
             self._arm(deadline)
 
     def _arm(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._looks_at = when
-        self._timer = self.loop.call_at(when, self._look)
+        self._looks_before = when - _TICK
+        self._timer = self.loop.call_later(max(0.0, when - self.clock()), self._look)
 
     def _look(self) -> None:
         self._timer = None
-        self._looks_at = inf
-        now = self.loop.time()
+        self._looks_before = inf
+        now = self.clock()
         for sleeper, deadline in tuple(self.waiting.items()):
             if deadline <= now + _TICK:
                 del self.waiting[sleeper]

@@ -111,7 +111,7 @@ class Beside(Ending):
 
         alarm, own_task = runtime.alarm()
         beside = Beside(own_task)
-        alarm.set(beside, seconds)
+        alarm.set(beside, deadline)
         try:
             result = await own_work()
         except BaseException as error:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal, TypeAlias, get_args
 
-__all__ = ["TimeoutForm", "check_form", "check_header", "read_timeout", "write_timeout"]
+__all__ = ["TimeoutForm", "check_form", "check_header", "read_timeout", "writer_of"]
 
 TimeoutForm: TypeAlias = Literal["seconds", "milliseconds", "grpc"]
 """`12.5`; `12500`; `12500m`, as `grpc-timeout` has it: at most 8 digits and one of the units H, M, S, m, u, n."""
@@ -29,8 +29,8 @@ _LONGEST = 9_999_999_999.0
 
 
 def _write_seconds(left: float) -> str:
-    left = min(left, _LONGEST)
-    return _thousandths(int(left * 1e3) or 1)
+    # Every attempt is told: a call of min() would take longer than the rest.
+    return _thousandths(int((left if left < _LONGEST else _LONGEST) * 1e3) or 1)  # noqa: FURB136
 
 
 # Many requests are sent with about as much time left.
@@ -86,9 +86,9 @@ _READERS: dict[str, Callable[[str], float | None]] = {
 }
 
 
-def write_timeout(left: float, form: TimeoutForm) -> str:
-    """The header's value for `left` seconds, which are more than 0 and finite; `read_timeout` reads it."""
-    return _WRITERS[form](left)
+def writer_of(form: TimeoutForm) -> Callable[[float], str]:
+    """What makes a header's value of the seconds that are left, which are more than 0 and finite; `read_timeout` reads it."""
+    return _WRITERS[form]
 
 
 def read_timeout(value: str, form: TimeoutForm) -> float | None:

@@ -162,8 +162,7 @@ class Connector:
                 wait = 0.0 if tries == 1 else BACKOFF * 2 ** (tries - 2)
                 if request.deadline is not None and runtime.clock() + wait >= request.deadline:
                     raise
-                if request.observers:
-                    request.note("connection.retry", wait=wait, reason=str(error))
+                request.note("connection.retry", wait=wait, reason=str(error))
                 limit = (request.extensions.get("timeout") or {}).get("connect")
                 details = self._target(origin[1], origin[2], limit)
                 async with step_of(request, runtime, "connection.retry", details):
@@ -211,10 +210,9 @@ class Connector:
             if meant is not error:
                 raise meant from error
             raise
-        if request.observers:
-            request.note(
-                "connection.opened", origin=f"{scheme}://{host}:{port}", proxied=proxy is not None
-            )
+        request.note(
+            "connection.opened", origin=f"{scheme}://{host}:{port}", proxied=proxy is not None
+        )
         if self.may_speak_http2(origin) and (not self._http1 or _chose_http2(channel)):
             from .http2 import HTTP2Connection
 

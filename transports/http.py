@@ -92,8 +92,7 @@ class Core:
             self.release(connection, reusable=False)
             raise
         # RFC 9112 section 9.3.1: the server may close an idle connection just as a request is sent on it.
-        if request.observers:
-            request.note("connection.stale", origin="{}://{}:{}".format(*origin))
+        request.note("connection.stale", origin="{}://{}:{}".format(*origin))
         steps = Steps()
         connection = await self._acquire(request, origin, steps, fresh=True)
         try:
@@ -157,8 +156,7 @@ class Core:
         """Wait for a slot. Returns the connection that came with it, or None to open one."""
         doing = "waiting for a free connection"
         limit = (request.extensions.get("timeout") or {}).get("pool")
-        if request.observers:
-            request.note("pool.wait")
+        request.note("pool.wait")
         since = perf_counter()
         try:
             left = limit

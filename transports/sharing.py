@@ -76,8 +76,7 @@ class SharingCore(Core):
                 raise
             else:
                 return response
-            if request.observers:
-                request.note(f"connection.{reason}", origin="{}://{}:{}".format(*origin))
+            request.note(f"connection.{reason}", origin="{}://{}:{}".format(*origin))
 
     async def _acquire(
         self, request: Request, origin: Origin, steps: Steps, *, fresh: bool = False
@@ -116,7 +115,7 @@ class SharingCore(Core):
         except BaseException:
             self.release(connection, reusable=True)
             raise
-        if not lives and request.observers:
+        if not lives:
             request.note("connection.dead", origin="{}://{}:{}".format(*connection.key))
         return lives
 

@@ -214,13 +214,12 @@ class Endpoints(Layer):
                     tried, refused, secure=secure
                 ):
                     raise
-                if request.observers:
-                    request.note(
-                        "endpoint.refused",
-                        service=service.name,
-                        endpoint=str(use.member.endpoint),
-                        reason=type(refusal).__name__,
-                    )
+                request.note(
+                    "endpoint.refused",
+                    service=service.name,
+                    endpoint=str(use.member.endpoint),
+                    reason=type(refusal).__name__,
+                )
             now = clock()
 
     async def _attempt(

@@ -259,12 +259,14 @@ def test_requests_of_the_flow_inherit_what_bounds_the_call(drive: Drive) -> None
     request = Request("GET", URL, extensions={**inherited, "target": b"*"})
     request.deadline = 2000.0
     request.observers = (lambda event, fields: seen.append(event),)
+    request.progress = lambda event, fields: None
     world = World([Response(200, text="t1"), Response(200)])
 
     response = play([Authentication(TokenFetcher())], request, world, drive)
 
     fetched = world.asked[0]
     assert (request.deadline, request.observers) == (fetched.deadline, fetched.observers)
+    assert request.progress is fetched.progress
     assert inherited == fetched.extensions
     assert "Token t1" == request.headers["authorization"]
     assert 1 == len(response.history)

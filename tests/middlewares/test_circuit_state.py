@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 import threading
 from typing import Any
 
@@ -48,10 +50,24 @@ def circuit_of(**changes: Any) -> Circuit:
 def send(circuit: Circuit, now: float, ok: bool | None, told: Told | None = None) -> bool:
     """One request that takes no time; whether it was let through."""
     told = told or Told()
-    number = circuit.enter(now, told)
+    number = entered(circuit, now, told)
     if number is not None:
-        circuit.leave(number, now, ok, told)
+        left(circuit, number, now, ok, told)
     return number is not None
+
+
+def entered(circuit: Circuit, now: float, told: Told) -> int | None:
+    """As the layer does it, which does not ask a circuit that is closed."""
+    passing = circuit.passing
+    number = circuit.enter(now, told)
+    assert passing is None or passing == number
+    return number
+
+
+def left(circuit: Circuit, number: int, now: float, ok: bool | None, told: Told) -> None:
+    """As the layer does it, which does not tell all of a success."""
+    if not ok or not circuit.succeeded(number, now):
+        circuit.leave(number, now, ok, told)
 
 
 def opened(circuit: Circuit, now: float = 1000.0, told: Told | None = None) -> Circuit:
@@ -117,7 +133,7 @@ class Machine(RuleBasedStateMachine):
         )
         self.probing += passes and self.phase == "half-open"
 
-        number = self.circuit.enter(self.now, self.told)
+        number = entered(self.circuit, self.now, self.told)
 
         assert passes == (number is not None)
         return None if number is None else (number, self.era)
@@ -154,7 +170,7 @@ class Machine(RuleBasedStateMachine):
                 self.count(ok=ok)
 
         then = self.now
-        self.circuit.leave(number, then, ok, self.told)
+        left(self.circuit, number, then, ok, self.told)
         return (number, era, then, result) if ok else None
 
     @rule(success=consumes(succeeded))
@@ -482,3 +498,53 @@ def test_a_forced_circuit_is_not_opened_by_what_fails_later() -> None:
 
     assert "closed" == circuit.state(1001.0).phase
     assert [] == told.names
+
+
+def test_successes_of_many_threads_are_all_counted() -> None:
+    """
+    Without a lock, and over the ends of the window's steps.
+    """
+    circuit = circuit_of(minimum=100_000)
+    clock = itertools.count()
+    told = Told()
+
+    def work() -> None:
+        for _ in range(500):
+            number = entered(circuit, 1000.0, told)
+            assert number is not None
+            # Eight tenths of the window pass meanwhile, so all are still in it.
+            left(
+                circuit,
+                number,
+                1000.0 + next(clock) / 4000 * 8 * RULES.window / BUCKETS,
+                True,
+                told,
+            )
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    finally:
+        sys.setswitchinterval(before)
+
+    assert 4000 == circuit.state(1000.0).requests
+
+
+def test_a_success_of_an_earlier_state_is_not_counted() -> None:
+    """
+    It was sent before the circuit was forced closed, and says nothing since then.
+    """
+    circuit, told = circuit_of(), Told()
+    number = entered(circuit, 1000.0, told)
+    assert number is not None
+    circuit.force("closed")
+    assert send(circuit, 1000.0, True)
+
+    left(circuit, number, 1000.0, True, told)
+
+    assert 1 == circuit.state(1000.0).requests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import gzip
 import pickle
@@ -24,7 +25,7 @@ from scallion.pipeline.errors import ConnectError, ReadError, StreamClosed, Tota
 from scallion.pipeline.onion import Next, Send, compose
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
-from scallion.pipeline.runtime import BlockingRuntime, Event
+from scallion.pipeline.runtime import AsyncRuntime, BlockingRuntime, Event
 from scallion.pipeline.streams import AsyncByteStream, ByteStream, SyncByteStream
 from scallion.transports.mock import MockTransport
 from support.cancelling import cancelled_at
@@ -46,7 +47,10 @@ class Server:
         asked: The requests that came.
         told: What observers were told of requests that are observed.
         following: How many have begun to follow another.
+        holds_all: Whether all that are asked wait with the first.
     """
+
+    holds_all = False
 
     def __init__(
         self, drive: Drive, answer: Callable[[Request], Any], layer: Coalescing | None = None
@@ -71,7 +75,7 @@ class Server:
     async def transport(self, request: Request) -> Response:
         self.asked.append(request)
         assert self.gate is not None
-        if len(self.asked) == 1:
+        if self.holds_all or len(self.asked) == 1:
             assert await self.gate.wait(20)
         answer = self._answer(request)
         if isinstance(answer, BaseException):
@@ -254,6 +258,114 @@ def test_what_goes_alone_is_not_shared_with_its_like(drive: Drive, what: str) ->
     assert 2 == len(server.asked)
 
 
+def test_what_differs_at_one_url_is_shared_with_its_like(drive: Drive) -> None:
+    """
+    Each user's requests share one exchange of his own, though all of them ask for one URL.
+    """
+    server = Server(drive, lambda request: Response(200, text=request.headers["Authorization"]))
+    server.holds_all = True
+    users = [1, 2, 2, 1, 3, 2, 1]
+
+    responses = server.play(*[get(headers={"Authorization": f"{user}"}) for user in users])
+
+    assert [f"{user}" for user in users] == [response.text for response in responses]
+    assert 3 == len(server.asked)
+
+
+CHANGES: dict[str, Callable[[Request], Any]] = {
+    "a header is added": lambda request: request.headers.__setitem__("X-Attempt", "1"),
+    "a header is changed": lambda request: request.headers.__setitem__("Accept", "text/html"),
+    "a header is removed": lambda request: request.headers.pop("Accept", None),
+    "credentials are added": lambda request: request.headers.update({"Authorization": "mine"}),
+    "the method": lambda request: setattr(request, "method", "HEAD"),
+    "the URL": lambda request: setattr(request, "url", request.url.copy_with(host="10.0.0.1")),
+    "the limits": lambda request: request.extensions["timeout"].update(read=0.1),
+    "an option": lambda request: request.extensions.update(note=1),
+    "an option that cannot be compared": lambda request: request.extensions.update(note=[]),
+    "credentials are forbidden": lambda request: setattr(request, "credentials_allowed", False),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_layers_further_in_may_change_the_leaders_request(drive: Drive, what: str) -> None:
+    """
+    What was asked for counts: who asks for the same follows, and who asks for what was made of it does not.
+    """
+    server = Server(drive, body(b"answer"))
+
+    def changed(request: Request) -> Request:
+        CHANGES[what](request)
+        return request
+
+    async def changing(request: Request, call_next: Next) -> Response:
+        return await call_next(changed(request))
+
+    server.send = compose([Coalescing(), changing], server.transport, server.runtime)
+
+    def settings() -> dict[str, Any]:
+        return {"headers": {"Accept": "*/*"}, "extensions": {"timeout": {"read": 5.0}}}
+
+    server.play(get(**settings()), get(**settings()), get(**settings()))
+    assert 1 == len(server.asked)
+
+    server.asked, server.following = [], 0
+    server.play(get(**settings()), changed(get(**settings())), get(**settings()))
+    assert 2 == len(server.asked)
+
+
+def test_limits_that_cannot_be_compared_are_shared_with_nobody(drive: Drive) -> None:
+    """
+    A transport of one's own may understand them.
+    """
+    server = Server(drive, body(b"answer"))
+
+    responses = server.play(*[get(extensions={"timeout": {"read": [1]}}) for _ in range(3)])
+
+    assert [b"answer"] * 3 == [response.content for response in responses]
+    assert 3 == len(server.asked)
+
+
+def test_loops_share_nothing() -> None:
+    """
+    What goes on in one loop nobody can wait for in another, or in the same thread's next one.
+    """
+    gates: list[asyncio.Event] = []
+
+    async def answer(request: Request) -> Response:
+        if not gates:
+            gates.append(asyncio.Event())
+            await gates[0].wait()
+        return Response(200, stream=OpenStream(b"answer"), request=request)
+
+    send = compose([Coalescing()], answer, AsyncRuntime())
+
+    async def ask() -> bool:
+        response = await send(get())
+        await response.aread()
+        return "coalesced" in response.extensions
+
+    async def settled() -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    try:
+        leader = first.create_task(ask())
+        first.run_until_complete(settled())
+        assert 1 == len(gates)
+
+        assert not second.run_until_complete(asyncio.wait_for(ask(), 20))
+
+        follower = first.create_task(ask())
+        first.run_until_complete(settled())
+        gates[0].set()
+        told = first.run_until_complete(asyncio.wait_for(asyncio.gather(leader, follower), 20))
+    finally:
+        first.close()
+        second.close()
+    assert [False, True] == told
+
+
 def test_ids_and_traces_may_differ(drive: Drive) -> None:
     """
     They tell calls apart, and not what is asked for. Which these are can be said.
@@ -277,6 +389,17 @@ def test_the_same_credentials_may_be_shared(drive: Drive) -> None:
     server.play(
         *[get(headers={"Authorization": "Bearer mine"}, extensions={**option}) for _ in range(3)]
     )
+
+    assert 1 == len(server.asked)
+
+
+def test_the_option_that_allows_it_changes_nothing(drive: Drive) -> None:
+    """
+    It is not compared either.
+    """
+    server = Server(drive, body(b"answer"))
+
+    server.play(get(), get(extensions=Coalescing.option_for()))
 
     assert 1 == len(server.asked)
 

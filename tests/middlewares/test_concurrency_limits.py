@@ -16,6 +16,7 @@ from scallion.middlewares.concurrency_limits import (
     PAUSE,
     ROUNDS,
     Gradient,
+    Limiter,
     LimiterRules,
 )
 
@@ -65,9 +66,15 @@ class Server:
             began = self.now
             self.now += self.seconds * max(1.0, active / self.width)
             for _ in range(active):
-                limiter.answered(began, self.now, active)
+                answered(limiter, began, self.now, active)
             limits.append(int(limiter.limit))
         return limits
+
+
+def answered(limiter: Limiter, began: float, now: float, active: int) -> None:
+    """As the layer does it, which does not tell all of what is only to be counted."""
+    if not limiter.noted(began, now, active):
+        limiter.answered(began, now, active)
 
 
 # AIMD
@@ -79,7 +86,7 @@ def test_a_round_of_successes_adds_one() -> None:
     """
     limiter = aimd()
     for _ in range(20):
-        limiter.answered(1000.0, 1000.1, 20)
+        answered(limiter, 1000.0, 1000.1, 20)
 
     assert 20.97 < limiter.limit <= 21.0
 
@@ -107,10 +114,10 @@ def test_one_overload_is_counted_once(make: Any) -> None:
 
 def test_a_slow_answer_is_a_sign_of_overload() -> None:
     limiter = aimd()
-    limiter.answered(1000.0, 1005.0, 20)
+    answered(limiter, 1000.0, 1005.0, 20)
     assert limiter.limit > 20
 
-    limiter.answered(1000.0, 1005.1, 20)
+    answered(limiter, 1000.0, 1005.1, 20)
     assert limiter.limit < 20
 
 
@@ -120,7 +127,7 @@ def test_what_is_not_used_does_not_grow(active: int, grows: bool) -> None:
     Half of the limit must be in use.
     """
     limiter = aimd()
-    limiter.answered(1000.0, 1000.1, active)
+    answered(limiter, 1000.0, 1000.1, active)
 
     assert grows == (limiter.limit > 20)
 
@@ -131,8 +138,8 @@ def test_what_is_not_used_does_not_grow(active: int, grows: bool) -> None:
 def look(limiter: Gradient, seconds: float, active: int, at: float) -> None:
     """One window of answers that each took so long."""
     for _ in range(LEAST_SAMPLES - 1):
-        limiter.answered(at - seconds, at, active)
-    limiter.answered(at + 1.0 - seconds, at + 1.0, active)
+        answered(limiter, at - seconds, at, active)
+    answered(limiter, at + 1.0 - seconds, at + 1.0, active)
 
 
 def test_usual_answers_leave_room_for_more() -> None:
@@ -144,7 +151,7 @@ def test_usual_answers_leave_room_for_more() -> None:
     assert 20.8 == pytest.approx(limiter.limit)
 
     for _ in range(5):
-        limiter.answered(1000.9, 1001.0, 20)
+        answered(limiter, 1000.9, 1001.0, 20)
     assert 20.8 == pytest.approx(limiter.limit)
 
 
@@ -182,19 +189,19 @@ def test_few_answers_make_no_window() -> None:
     """
     limiter = unmeasured()
     for number in range(LEAST_SAMPLES - 1):
-        limiter.answered(1000.0 + 10 * number, 1000.1 + 10 * number, 20)
+        answered(limiter, 1000.0 + 10 * number, 1000.1 + 10 * number, 20)
     assert 20.0 == limiter.limit
 
-    limiter.answered(2000.0, 2000.1, 20)
+    answered(limiter, 2000.0, 2000.1, 20)
     assert limiter.limit > 20
 
 
 def test_an_overload_begins_a_new_window() -> None:
     limiter = gradient()
     for _ in range(LEAST_SAMPLES):
-        limiter.answered(1000.0, 1000.1, 20)
+        answered(limiter, 1000.0, 1000.1, 20)
     limiter.overloaded(1000.0, 1000.2)
-    limiter.answered(1001.0, 1001.2, 20)
+    answered(limiter, 1001.0, 1001.2, 20)
 
     assert 18.0 == limiter.limit
 
@@ -205,7 +212,7 @@ def test_answers_without_any_time_are_no_trouble() -> None:
     """
     limiter = unmeasured(window=0.0)
     for _ in range(LEAST_SAMPLES):
-        limiter.answered(1000.0, 1000.0, 20)
+        answered(limiter, 1000.0, 1000.0, 20)
 
     assert 20.8 == pytest.approx(limiter.limit)
 
@@ -263,10 +270,10 @@ def test_a_measurement_takes_half_of_what_would_keep_the_server_busy() -> None:
     assert (before - 4.0) / 1.5 / 2 == pytest.approx(limiter.limit)
 
     for _ in range(100):
-        limiter.answered(now - 15.0, now + PAUSE, 20)
+        answered(limiter, now - 15.0, now + PAUSE, 20)
     assert limiter._set_aside == before
     for _ in range(MEASURED):
-        limiter.answered(now + PAUSE - 0.05, now + PAUSE, 5)
+        answered(limiter, now + PAUSE - 0.05, now + PAUSE, 5)
     assert (before, 0.05) == (limiter.limit, pytest.approx(limiter._usual))
 
 
@@ -277,10 +284,10 @@ def test_a_measurement_lasts_for_a_while() -> None:
     limiter = gradient()
     now = until_measuring(limiter)
     for _ in range(500):
-        limiter.answered(now, now + 0.05, 5)
+        answered(limiter, now, now + 0.05, 5)
     assert limiter._set_aside is not None
 
-    limiter.answered(now + PAUSE, now + PAUSE + 0.05, 5)
+    answered(limiter, now + PAUSE, now + PAUSE + 0.05, 5)
     assert limiter._set_aside is None
 
 
@@ -291,10 +298,10 @@ def test_a_measurement_takes_rounds_of_answers() -> None:
     limiter = gradient()
     now = until_measuring(limiter) + PAUSE
     for _ in range(ROUNDS * 8 - 1):
-        limiter.answered(now, now + 0.05, 8)
+        answered(limiter, now, now + 0.05, 8)
     assert limiter._set_aside is not None
 
-    limiter.answered(now, now + 0.05, 8)
+    answered(limiter, now, now + 0.05, 8)
     assert limiter._set_aside is None
 
 
@@ -307,7 +314,7 @@ def test_a_limit_that_is_not_used_falls_to_what_is() -> None:
     assert 7.0 == limiter.limit
 
     for _ in range(ROUNDS * 7):
-        limiter.answered(now + PAUSE, now + PAUSE + 0.3, 7)
+        answered(limiter, now + PAUSE, now + PAUSE + 0.3, 7)
     assert (20.0, 0.3) == (limiter.limit, pytest.approx(limiter._usual))
 
 
@@ -341,7 +348,7 @@ def test_measurements_come_by_the_wall_clock() -> None:
         for _ in range(3000):
             now += 0.1
             was = limiter._set_aside is not None
-            limiter.answered(now - 0.05, now, 10)
+            answered(limiter, now - 0.05, now, 10)
             if limiter._set_aside is not None and not was:
                 found.append(now + offset)
         return found
@@ -361,7 +368,7 @@ def test_no_window_is_no_trouble() -> None:
     now = 1000.0
     for _ in range(4000):
         now += 0.05
-        limiter.answered(now - 0.05, now, int(limiter.limit))
+        answered(limiter, now - 0.05, now, int(limiter.limit))
 
     assert limiter.limit > 100
 
@@ -403,7 +410,7 @@ def test_the_limit_stays_within_its_bounds(
             limiter.overloaded(now - seconds, now)
             assert limiter.limit <= before
         else:
-            limiter.answered(now - seconds, now, active)
+            answered(limiter, now - seconds, now, active)
         assert minimum <= limiter.limit <= maximum
 
 
@@ -425,10 +432,42 @@ def test_aimd_against_a_plain_model(outcomes: list[tuple[bool, float, int]]) -> 
         if overloaded:
             limiter.overloaded(began, now)
         else:
-            limiter.answered(began, now, active)
+            answered(limiter, began, now, active)
         if overloaded or now - began > 5.0:
             if began >= shrank_at:
                 expected, shrank_at = max(1.0, expected * 0.9), now
         elif active >= int(expected) / 2:
             expected = min(200.0, expected + 1 / expected)
         assert expected == limiter.limit
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    outcomes=st.lists(
+        st.tuples(
+            st.sampled_from([False, False, False, True]),
+            st.floats(0.0, 8.0),
+            st.integers(1, 80),
+            st.sampled_from([0.01, 0.01, 0.3, 2.0]),
+        ),
+        max_size=250,
+    ),
+    make=st.sampled_from([aimd, gradient]),
+)
+def test_what_is_only_counted_comes_to_the_same(
+    outcomes: list[tuple[bool, float, int, float]], make: Any
+) -> None:
+    """
+    Whether or not one asks first if a request has to be told of.
+    """
+    limiter, told_all = make(window=0.5, memory=4), make(window=0.5, memory=4)
+    now = 1000.0
+    for overloaded, seconds, active, pause in outcomes:
+        now += pause
+        if overloaded:
+            limiter.overloaded(now - seconds, now)
+            told_all.overloaded(now - seconds, now)
+        else:
+            answered(limiter, now - seconds, now, active)
+            told_all.answered(now - seconds, now, active)
+        assert limiter.limit == told_all.limit

@@ -14,8 +14,10 @@ from scallion.middlewares.retries import Retries
 from scallion.middlewares.timeouts import AttemptTimeouts, Deadlines
 from scallion.pipeline.errors import AttemptTimeout, TotalTimeout
 from scallion.pipeline.incoming import unbounded, within
+from scallion.pipeline.onion import Next
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
+from scallion.pipeline.runtime import BlockingRuntime
 from scallion.testing import check_middleware
 from support.colours import Drive
 from support.worlds import After, Step, World, noted, play
@@ -231,7 +233,8 @@ def test_without_a_deadline_there_is_no_layer() -> None:
     """
     nothing: Any = object()
 
-    assert nothing is DeadlinePropagation()(get(), lambda request: nothing)  # type: ignore[arg-type]
+    call_next = Next(lambda request: nothing, BlockingRuntime())
+    assert nothing is DeadlinePropagation()(get(), call_next)
 
 
 @pytest.mark.parametrize(

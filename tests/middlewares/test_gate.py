@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -205,13 +206,12 @@ class Interrupted:
 @pytest.mark.parametrize(
     "step",
     [
-        lambda gate: gate.enter(),
         lambda gate: gate.join(Waiter(BlockingRuntime())),
         lambda gate: gate.end(Waiter(BlockingRuntime())),
         lambda gate: gate.resize(1),
         lambda gate: gate.stats(),
     ],
-    ids=["enter", "join", "end", "resize", "stats"],
+    ids=["join", "end", "resize", "stats"],
 )
 def test_giving_back_in_the_midst_of_a_step(step: Callable[[Gate], object]) -> None:
     """
@@ -228,6 +228,81 @@ def test_giving_back_in_the_midst_of_a_step(step: Callable[[Gate], object]) -> N
     assert waiter.granted
     assert waiter.event.is_set()
     assert GateStats(1, 1, 0, 1) == gate.stats()
+
+
+class Crowded(deque[None]):
+    """The places, one of which another thread takes in the midst of a step."""
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__(gate._inside)
+        self.comes = False
+
+    def append(self, place: None) -> None:
+        super().append(place)
+        if self.comes:
+            self.comes = False
+            super().append(None)
+
+
+def test_two_who_come_at_once_for_the_last_place() -> None:
+    """
+    There are never more inside than may be: both get in line, where the first of them is let through.
+    """
+    gate = Gate(1, 2)
+    gate._inside = inside = Crowded(gate)
+    inside.comes = True
+
+    assert not gate.enter()
+    # The other one finds the same, and gives its own back.
+    gate.release()
+
+    waiters = [Waiter(BlockingRuntime()) for _ in range(2)]
+    assert [True, True] == [gate.join(waiter) for waiter in waiters]
+    assert [True, False] == [waiter.granted for waiter in waiters]
+    assert GateStats(1, 1, 1, 2) == gate.stats()
+
+
+def test_a_place_that_comes_free_while_one_gets_in_line() -> None:
+    """
+    Who gave it back saw nobody in line; who gets in line looks once more.
+    """
+    gate = Gate(1, 1)
+    assert gate.enter()
+
+    class Line(OrderedDict[Waiter, None]):
+        def __setitem__(self, waiter: Waiter, value: None) -> None:
+            gate._inside.pop()
+            super().__setitem__(waiter, value)
+
+    gate._line = Line()
+    waiter = Waiter(BlockingRuntime())
+
+    assert gate.join(waiter)
+
+    assert waiter.granted
+    assert waiter.event.is_set()
+    assert GateStats(1, 1, 0, 1) == gate.stats()
+
+
+def test_nobody_is_let_through_to_a_place_that_was_just_taken() -> None:
+    """
+    Who was on the way in when the line formed may still take it; the first in line waits on.
+    """
+    gate = Gate(1, 1)
+    assert gate.enter()
+    gate._inside = inside = Crowded(gate)
+    waiter = Waiter(BlockingRuntime())
+    assert gate.join(waiter)
+    inside.comes = True
+    inside.pop()
+
+    gate.stats()
+
+    # It took one too many, and gave it back; the other's stays.
+    assert not waiter.granted
+    assert GateStats(1, 1, 1, 1) == gate.stats()
+    gate.release()
+    assert waiter.granted
 
 
 @pytest.mark.parametrize("colour", ["asyncio", "trio"])

@@ -18,7 +18,7 @@ from scallion.middlewares.retries import Retries
 from scallion.middlewares.retry_budget import RetryBudget
 from scallion.pipeline import runtime_threads
 from scallion.pipeline.errors import ConnectError, TotalTimeout
-from scallion.pipeline.onion import compose
+from scallion.pipeline.onion import Next, compose
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import run
@@ -334,6 +334,7 @@ def test_each_copy_is_a_request_of_its_own(drive: Drive) -> None:
     """
     request = get(headers={"X-Mine": "1"}, extensions={"timeout": {"read": 5.0}})
     request.deadline = 1e12
+    request.progress = lambda event, fields: None
     noted(request)
     copies = Copies(HANGS, Response(OK))
 
@@ -346,6 +347,7 @@ def test_each_copy_is_a_request_of_its_own(drive: Drive) -> None:
     assert "more" not in {**second.extensions, **request.extensions}
     assert request.deadline == first.deadline == second.deadline
     assert request.observers[0] is first.observers[0] is second.observers[0]
+    assert request.progress is first.progress is second.progress
     assert request.memory is first.memory is second.memory
     assert {"read": 5.0} == second.extensions["timeout"]
     assert 0 == hedge_of(request)
@@ -481,7 +483,7 @@ def test_the_load_is_limited(drive: Drive) -> None:
         request = get()
         events = noted(request)
         hedged = Copies(After(1, Response(OK)), Response(OK))
-        if hedging._origins.of(request)._hand + 0.25 < 1:
+        if hedging._origins.of(request).hand + 0.25 < 1:
             hedged = Copies(After(5, Response(OK)))
             hedged_now = hedged
 
@@ -550,7 +552,7 @@ def test_the_budget_is_asked(drive: Drive) -> None:
 
     assert [("hedge.refused", {"reason": "budget"})] == events
     assert (1, 1) == (budget.deposited, budget.asked)
-    assert BURST == hedging._origins.of(request)._hand
+    assert BURST == hedging._origins.of(request).hand
 
 
 def test_the_budget_is_shared_with_retries(drive: Drive) -> None:
@@ -723,5 +725,6 @@ def test_a_request_that_may_not_be_repeated_passes_by() -> None:
     Without a coroutine of its own.
     """
     nothing: Any = object()
+    call_next = Next(lambda request: nothing, World([]))
 
-    assert nothing is Hedging()(get("POST"), lambda request: nothing)  # type: ignore[arg-type]
+    assert nothing is Hedging()(get("POST"), call_next)

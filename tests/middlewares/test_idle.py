@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -10,13 +11,20 @@ from typing import Any
 import pytest
 
 from scallion._stacks import compatible, service_stack
+from scallion.middlewares.adaptive_concurrency import AdaptiveConcurrency
 from scallion.middlewares.auth import Authentication
+from scallion.middlewares.bulkhead import Bulkhead
+from scallion.middlewares.circuit_breaker import CircuitBreaker
+from scallion.middlewares.coalescing import Coalescing
 from scallion.middlewares.cookies import CookiePersistence
+from scallion.middlewares.hedging import Hedging
 from scallion.middlewares.hooks import EventHooks
 from scallion.middlewares.logging import Logging
 from scallion.middlewares.metrics import AttemptMetrics, Metrics
+from scallion.middlewares.rate_limit import RateLimit
 from scallion.middlewares.redirects import Redirects
 from scallion.middlewares.retries import Retries
+from scallion.middlewares.retry_budget import RetryBudget
 from scallion.middlewares.timeouts import AttemptTimeouts, Deadlines
 from scallion.middlewares.tracing import AttemptTracing, Tracing
 from scallion.pipeline.headers import Headers
@@ -26,6 +34,7 @@ from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import BlockingRuntime, run
 from scallion.pipeline.streams import ByteStream
+from scallion.testing.conformance.worlds import VirtualRuntime
 
 
 class Silent:
@@ -102,7 +111,7 @@ def test_what_lies_further_in_is_returned_as_it_is(layer: Layer) -> None:
         return answer if sent is request else None
 
     assert answer is layer.bind(send, Next(send, BlockingRuntime()))(request)  # type: ignore[arg-type,comparison-overlap]
-    assert answer is layer(request, send)  # type: ignore[arg-type,comparison-overlap]
+    assert answer is layer(request, Next(send, BlockingRuntime()))  # type: ignore[arg-type,comparison-overlap]
 
 
 @pytest.mark.parametrize("layer", [*PASSED_BY, *LOOKING], ids=repr)
@@ -169,3 +178,74 @@ def test_a_layer_is_bound_once() -> None:
 def test_a_layer_needs_a_bind_or_a_call() -> None:
     with pytest.raises(NotImplementedError):
         compose([Layer()], transport, BlockingRuntime())
+
+
+class Locks:
+    """Makes locks in the place of `threading.Lock`, and counts how often any is taken."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.taken = 0
+        real = threading.Lock
+
+        class Counted:
+            def __init__(self) -> None:
+                self._lock = real()
+                self.release = self._lock.release
+
+            def acquire(counted, *args: Any, **kwargs: Any) -> bool:
+                self.taken += 1
+                return counted._lock.acquire(*args, **kwargs)
+
+            def __enter__(counted) -> None:
+                counted.acquire()
+
+            def __exit__(self, *exc: object) -> None:
+                self.release()
+
+        monkeypatch.setattr(threading, "Lock", Counted)
+        monkeypatch.setattr(threading, "RLock", Counted)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Bulkhead,
+        Coalescing,
+        lambda: Retries(budget=RetryBudget()),
+        lambda: Hedging(budget=RetryBudget()),
+        CircuitBreaker,
+        AdaptiveConcurrency,
+        lambda: AdaptiveConcurrency(algorithm="aimd"),
+        lambda: RateLimit("1000/second"),
+    ],
+    ids=[
+        "Bulkhead",
+        "Coalescing",
+        "Retries",
+        "Hedging",
+        "CircuitBreaker",
+        "Gradient",
+        "AIMD",
+        "RateLimit",
+    ],
+)
+def test_an_idle_layer_takes_no_lock(
+    make: Callable[[], Layer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    One costs as much as everything else that the layer does then. What it knows of an origin is made under one.
+    """
+    locks = Locks(monkeypatch)
+    runtime = VirtualRuntime()
+    send = compose([make()], transport, runtime)
+    for _ in range(2):
+        run(send(get()))
+    with threading.Lock():
+        made = locks.taken
+
+    for _ in range(20):
+        runtime.now += 0.001
+        run(send(get()))
+
+    assert made > 0
+    assert 0 == locks.taken - made

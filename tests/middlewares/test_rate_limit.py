@@ -621,6 +621,37 @@ def test_memory_is_cleared_of_what_is_over() -> None:
     assert len(memory._held) < 5_000
 
 
+def test_memory_is_cleared_of_requests_whose_time_is_over() -> None:
+    """
+    However many there may be, no more stay than twice as many as count, or a few.
+    """
+    now = [0.0]
+    memory: Any = memory_on(lambda: now[0])
+    for _ in range(10_000):
+        now[0] += 0.01
+        assert memory.take("key", 1_000_000, 1)
+
+    assert len(memory._held["key"].times) <= 200
+
+
+def test_threads_take_at_once_what_is_left() -> None:
+    """
+    Another one takes the last place between the look and the taking: this one is refused, and nothing is counted twice.
+    """
+    memory: Any = memory_on(lambda: 10.0)
+    assert memory.take("key", 2, 1)
+
+    class Times(deque[float]):
+        def append(self, time: float) -> None:
+            super().append(time)
+            super().append(time)
+
+    memory._held["key"].times = Times(memory._held["key"].times)
+
+    assert not memory.take("key", 2, 1)
+    assert 2 == len(memory._held["key"].times)
+
+
 def test_memory_does_what_the_storages_of_limits_do() -> None:
     """
     It is one of them: its counts can be looked at, cleared and reset.
@@ -773,9 +804,18 @@ class Counting(RuleBasedStateMachine):
         assert (self.now if not recent else recent[0], len(recent)) == (
             self.memory.get_moving_window(name, self.AMOUNT, self.EXPIRY)
         )
-        room = len(recent) < self.AMOUNT
-        assert room == self.memory.acquire_entry(name, self.AMOUNT, self.EXPIRY)
-        if room:
+        self.took_moving(key, self.memory.acquire_entry(name, self.AMOUNT, self.EXPIRY))
+
+    @rule(key=st.sampled_from("ab"))
+    def moving_as_the_layer_does(self, key: str) -> None:
+        # Nothing has looked at the window before.
+        self.took_moving(key, self.memory.take(f"moving {key}", self.AMOUNT, self.EXPIRY))
+
+    def took_moving(self, key: str, took: bool) -> None:
+        passed = self.passed.setdefault(("moving", key), [])
+        recent = [at for at in passed if at > self.now - self.EXPIRY]
+        assert took == (len(recent) < self.AMOUNT)
+        if took:
             passed.append(self.now)
 
     @rule(key=st.sampled_from("ab"))

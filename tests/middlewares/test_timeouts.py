@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,10 +14,12 @@ from scallion.middlewares.idempotency_keys import IdempotencyKeys
 from scallion.middlewares.redirects import Redirects
 from scallion.middlewares.retries import Attempt, FullJitter, Retries
 from scallion.middlewares.timeouts import AttemptTimeouts, Deadlines
-from scallion.pipeline.errors import AttemptTimeout, TotalTimeout
-from scallion.pipeline.onion import Next
+from scallion.pipeline.errors import AttemptTimeout, ConnectError, TotalTimeout
+from scallion.pipeline.layer import Layer
+from scallion.pipeline.onion import Next, compose
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
+from scallion.pipeline.runtime import AsyncRuntime, BlockingRuntime
 from scallion.pipeline.settings import Timeout
 from support.colours import Drive
 from support.worlds import After, Step, World, noted, play
@@ -107,7 +111,7 @@ def test_without_a_total_there_is_no_layer() -> None:
     """
     nothing: Any = object()
 
-    assert nothing is Deadlines()(get(), lambda request: nothing)  # type: ignore[arg-type]
+    assert nothing is Deadlines()(get(), Next(lambda request: nothing, BlockingRuntime()))
 
 
 @pytest.mark.parametrize(("outer", "expected"), [(1005.0, 1005.0), (1060.0, 1030.0)])
@@ -519,3 +523,202 @@ def test_the_history_survives_the_layers_of_the_service_stack(drive: Drive) -> N
         play(layers, get(), world, drive)
 
     assert [503, None] == [each.status for each in vars(raised.value)["attempts"]]
+
+
+# Under asyncio's own clock: there both layers end the caller's task themselves.
+
+BOUNDING: list[tuple[Callable[[float], Layer], type[Exception]]] = [
+    (Deadlines, TotalTimeout),
+    (AttemptTimeouts, AttemptTimeout),
+]
+
+
+class Asyncio:
+    """A layer before a transport, for real."""
+
+    def __init__(self, *layers: Layer, transport: Callable[[Request], Any]) -> None:
+        self.runtime = AsyncRuntime()
+        self._send = compose(layers, transport, self.runtime)
+
+    async def send(self) -> Response:
+        """Send one, and look whether nobody waits for an alarm any more."""
+        try:
+            return await self._send(get())
+        finally:
+            here = self.runtime.alarm()
+            assert here is not None
+            assert {} == here[0].waiting
+
+
+@pytest.mark.parametrize(("layer", "error"), BOUNDING)
+def test_asyncio_ends_what_waits(layer: Callable[[float], Layer], error: type[Exception]) -> None:
+    """
+    Its clean-up is done when the error comes, and no cancellation is left behind.
+    """
+    ended: list[str] = []
+
+    async def hangs(request: Request) -> Response:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            ended.append("work")
+        raise AssertionError
+
+    async def scenario() -> int:
+        with pytest.raises(error):
+            await Asyncio(layer(0.01), transport=hangs).send()
+        assert ["work"] == ended
+        task = asyncio.current_task()
+        assert task is not None
+        # The next wait is not ended by it.
+        await asyncio.sleep(0)
+        return task.cancelling()
+
+    assert 0 == asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("layer", [Deadlines, AttemptTimeouts])
+def test_asyncio_leaves_no_alarm_behind(layer: Callable[[float], Layer]) -> None:
+    """
+    After an answer as after an error, and the error is the transport's.
+    """
+    failure = ConnectError("refused")
+
+    async def answers(request: Request) -> Response:
+        await asyncio.sleep(0)
+        return Response(OK)
+
+    async def fails(request: Request) -> Response:
+        await asyncio.sleep(0)
+        raise failure
+
+    async def scenario() -> None:
+        assert OK == (await Asyncio(layer(60.0), transport=answers).send()).status_code
+        with pytest.raises(ConnectError) as raised:
+            await Asyncio(layer(60.0), transport=fails).send()
+        assert failure is raised.value
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("layer", [Deadlines, AttemptTimeouts])
+def test_asyncio_tells_the_callers_cancellation_from_a_timeout(
+    layer: Callable[[float], Layer],
+) -> None:
+    """
+    Long before the deadline, and in the clean-up that the deadline has begun.
+    """
+
+    async def cancelled(seconds: float, when: asyncio.Event, transport: Any) -> bool:
+        task = asyncio.create_task(Asyncio(layer(seconds), transport=transport).send())
+        await when.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return task.cancelled()
+
+    async def scenario() -> list[bool]:
+        begun, ending = asyncio.Event(), asyncio.Event()
+
+        async def hangs(request: Request) -> Response:
+            begun.set()
+            await asyncio.get_running_loop().create_future()
+            raise AssertionError
+
+        async def slow_to_end(request: Request) -> Response:
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                ending.set()
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            raise AssertionError
+
+        return [await cancelled(60.0, begun, hangs), await cancelled(0.001, ending, slow_to_end)]
+
+    assert [True, True] == asyncio.run(scenario())
+
+
+def test_asyncio_ends_an_attempt_and_the_call_goes_on() -> None:
+    """
+    The inner alarm rings for the attempt alone; the call's own is still there.
+    """
+    asked: list[Request] = []
+
+    async def hangs_once(request: Request) -> Response:
+        asked.append(request)
+        if len(asked) == 1:
+            await asyncio.get_running_loop().create_future()
+        return Response(OK)
+
+    layers = [Deadlines(60.0), Retries(wait=lambda _: 0.0), AttemptTimeouts(0.01)]
+    response = asyncio.run(Asyncio(*layers, transport=hangs_once).send())
+
+    assert OK == response.status_code
+    assert 2 == len(asked)
+
+
+def test_asyncio_lets_work_end_in_its_own_way() -> None:
+    """
+    What takes the cancellation for its own affair has an answer, and the task is not cancelled later on.
+    """
+
+    async def stubborn(request: Request) -> Response:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            pass
+        return Response(OK)
+
+    async def scenario() -> int:
+        response = await Asyncio(Deadlines(0.01), transport=stubborn).send()
+        assert OK == response.status_code
+        await asyncio.sleep(0)
+        task = asyncio.current_task()
+        assert task is not None
+        return task.cancelling()
+
+    assert 0 == asyncio.run(scenario())
+
+
+def test_what_was_under_way_is_told_of_all_that_belongs_to_the_call(drive: Drive) -> None:
+    """
+    Another request that a redirect, a login or a hedge sends in the call's place is the call's.
+    """
+
+    async def noting(request: Request, call_next: Next) -> Response:
+        if "/next" in str(request.url):
+            request.note("mine", number=2)
+        return await call_next(request)
+
+    moved = Response(302, headers={"Location": "/next"})
+
+    with pytest.raises(TotalTimeout) as raised:
+        play(
+            [Deadlines(2.0), Redirects(follow=True), noting],
+            get(),
+            slow((0.5, moved), (5.0, Response(OK))),
+            drive,
+        )
+
+    assert "the last event was: mine (number=2)" in "".join(
+        [str(raised.value), *_notes(raised.value)]
+    )
+
+
+def test_progress_is_left_as_it_was(drive: Drive) -> None:
+    """
+    And was told meanwhile, as it may be another such layer's, whose total comes first.
+    """
+    request = get()
+    told: list[str] = []
+    before = request.progress = lambda event, fields: told.append(event)
+
+    async def noting(request: Request, call_next: Next) -> Response:
+        request.note("inside")
+        return await call_next(request)
+
+    play([Deadlines(2.0), noting], request, World([Response(OK)]), drive)
+
+    assert before is request.progress
+    assert ["inside"] == told

@@ -497,6 +497,41 @@ def test_what_changes_in_one_does_not_change_in_another(change: Callable[[Header
         assert {b"host": b"example.org", b"accept": b"*/*"} == dict(untouched.by_name)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda headers: headers.__setitem__("Accept", "text/plain"),
+        lambda headers: headers.__setitem__("X-New", "1"),
+        lambda headers: headers.pop("Accept", None),
+        lambda headers: headers.update({"Accept": "text/plain"}),
+        lambda headers: headers.copy().update({"Accept": "text/plain"}),
+    ],
+)
+@pytest.mark.parametrize("looked_into", [False, True])
+def test_a_snapshot_stays_as_it_is(
+    change: Callable[[Headers], None],
+    looked_into: bool,
+) -> None:
+    """
+    Whatever becomes of the headers, whether they were looked into before, and however often they change.
+    """
+    headers = Headers([("Host", "example.org"), ("Accept", "*/*"), ("accept", "text/html")])
+    if looked_into:
+        assert headers.has(b"host")
+    expected = {b"host": b"example.org", b"accept": b"*/*, text/html"}
+
+    snapshot = headers.snapshot()
+    change(headers)
+    second = headers.snapshot()
+    between = dict(second)
+    change(headers)
+    headers["host"] = "elsewhere"
+
+    assert expected == dict(snapshot)
+    assert between == dict(second)
+    assert "elsewhere" == headers["host"]
+
+
 def test_a_copy_and_its_original_are_independent() -> None:
     """
     Whichever is changed first, and whether they were looked into before.

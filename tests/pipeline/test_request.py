@@ -367,6 +367,15 @@ class TestForLayers:
 
         assert [(1, "retry", {"attempt": 2}), (2, "retry", {"attempt": 2})] == told
 
+    def test_progress_is_told_without_observers_too(self) -> None:
+        told: list[Any] = []
+        request = Request("GET", "https://a")
+        request.progress = lambda event, fields: told.append((event, fields))
+
+        request.note("retry", attempt=2)
+
+        assert [("retry", {"attempt": 2})] == told
+
     def test_an_observer_that_fails_harms_nobody(self) -> None:
         """
         The others are told, the layer goes on, and a warning says whose mistake it is.
@@ -391,12 +400,14 @@ class TestForLayers:
         first = Request("GET", "https://a", extensions={"a": 1})
         first.deadline = 12.5
         first.observers = (lambda event, fields: None,)
+        first.progress = lambda event, fields: None
         second = Request("GET", "https://b", extensions={"b": 2})
 
         second.inherit(first)
 
         assert 12.5 == second.deadline
         assert first.observers is second.observers
+        assert first.progress is second.progress
         assert first.extensions is second.extensions
 
     def test_memory_is_made_when_it_is_asked_for(self) -> None:
@@ -456,6 +467,7 @@ class TestPickling:
         request = Request("POST", "https://a/b", json={"a": 1}, extensions={"a": lambda: None})
         request.deadline = 1.0
         request.observers = (lambda event, fields: None,)
+        request.progress = lambda event, fields: None
 
         loaded = pickle.loads(pickle.dumps(request))
 
@@ -464,6 +476,7 @@ class TestPickling:
         assert {} == loaded.extensions
         assert loaded.deadline is None
         assert () == loaded.observers
+        assert loaded.progress is None
 
     def test_unread_body_stays_behind(self) -> None:
         loaded = pickle.loads(pickle.dumps(Request("POST", "https://a", content=generator())))

@@ -9,7 +9,7 @@ from scallion.pipeline.runtime_alarm import Alarm
 
 
 class Timer:
-    """What `call_at` gave."""
+    """What `call_later` gave."""
 
     def __init__(self, when: float, callback: Callable[[], object]) -> None:
         self.when = when
@@ -28,12 +28,12 @@ class Loop:
         self.asked = 0
         self.timers: list[Timer] = []
 
-    def time(self) -> float:
-        self.asked += 1
+    def clock(self) -> float:
         return self.now
 
-    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
-        self.timers.append(Timer(when, callback))
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        self.asked += 1
+        self.timers.append(Timer(self.now + seconds, callback))
         return self.timers[-1]
 
     def pending(self) -> list[float]:
@@ -62,7 +62,7 @@ class Sleeper:
 
 def made() -> tuple[Loop, Any, list[Sleeper]]:
     loop = Loop()
-    return loop, Alarm(loop), [Sleeper(loop) for _ in range(3)]  # type: ignore[arg-type]
+    return loop, Alarm(loop, loop.clock), [Sleeper(loop) for _ in range(3)]  # type: ignore[arg-type]
 
 
 def test_each_is_rung_for_once_at_its_deadline() -> None:
@@ -70,9 +70,9 @@ def test_each_is_rung_for_once_at_its_deadline() -> None:
     In whichever order the deadlines were set.
     """
     loop, alarm, (first, second, third) = made()
-    alarm.set(second, 2)
-    alarm.set(third, 3)
-    alarm.set(first, 1)
+    alarm.set(second, 102)
+    alarm.set(third, 103)
+    alarm.set(first, 101)
 
     loop.go_to(110)
 
@@ -86,8 +86,8 @@ def test_who_has_left_is_not_rung_for() -> None:
     And the timer that was armed for him finds the next.
     """
     loop, alarm, (first, second, _) = made()
-    alarm.set(first, 1)
-    alarm.set(second, 2)
+    alarm.set(first, 101)
+    alarm.set(second, 102)
     del alarm.waiting[first]
 
     loop.go_to(110)
@@ -103,7 +103,7 @@ def test_waits_that_follow_each_other_share_a_timer() -> None:
     loop, alarm, (first, *_) = made()
     for _ in range(100):
         loop.now += 0.001
-        alarm.set(first, 5)
+        alarm.set(first, loop.now + 5)
         del alarm.waiting[first]
 
     assert 1 == len(loop.timers)
@@ -117,8 +117,8 @@ def test_an_earlier_deadline_takes_the_timer() -> None:
     There is never more than one.
     """
     loop, alarm, (first, second, _) = made()
-    alarm.set(second, 50)
-    alarm.set(first, 1)
+    alarm.set(second, 150)
+    alarm.set(first, 101)
 
     assert [101] == loop.pending()
 
@@ -130,7 +130,7 @@ def test_deadlines_close_to_each_other_do_not_make_it_look_all_the_time() -> Non
     loop, alarm, _ = made()
     sleepers = [Sleeper(loop) for _ in range(1000)]
     for number, sleeper in enumerate(sleepers):
-        alarm.set(sleeper, 1 + number * 0.00001)
+        alarm.set(sleeper, 101 + number * 0.00001)
     before = loop.asked
 
     loop.go_to(110)
@@ -144,8 +144,8 @@ def test_who_sets_a_deadline_while_others_are_rung_for() -> None:
     His is heeded like any other.
     """
     loop, alarm, (first, second, _) = made()
-    first.ring = lambda: alarm.set(second, 1)  # type: ignore[method-assign]
-    alarm.set(first, 1)
+    first.ring = lambda: alarm.set(second, 102)  # type: ignore[method-assign]
+    alarm.set(first, 101)
 
     loop.go_to(110)
 

@@ -14,7 +14,7 @@ from scallion.pipeline.timeout_forms import (
     check_form,
     check_header,
     read_timeout,
-    write_timeout,
+    writer_of,
 )
 
 FORMS: tuple[TimeoutForm, ...] = ("seconds", "milliseconds", "grpc")
@@ -47,7 +47,7 @@ def test_what_is_left_is_written(form: TimeoutForm, left: float, expected: str) 
     """
     Rounded down, but never to nothing.
     """
-    assert expected == write_timeout(left, form)
+    assert expected == writer_of(form)(left)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_round_trip_loses_little_and_adds_nothing(form: TimeoutForm, left: flo
     """
     Who is asked is not told more than there is, and hardly less.
     """
-    read = read_timeout(write_timeout(left, form), form)
+    read = read_timeout(writer_of(form)(left), form)
 
     assert read is not None
     assert left - max(0.001, left / 1e4) - 1e-9 <= read <= left * (1 + 1e-12)
@@ -110,7 +110,7 @@ def test_whatever_is_written_is_read(form: TimeoutForm, left: float) -> None:
     """
     A reader that ignored it would have no deadline at all.
     """
-    read = read_timeout(write_timeout(left, form), form)
+    read = read_timeout(writer_of(form)(left), form)
 
     assert read is not None
     assert 0 < read <= max(left * (1 + 1e-12), 0.001)
