@@ -253,13 +253,12 @@ class CircuitBreaker(Layer):
 
     def _refusal(self, circuit: Circuit, request: Request, now: float) -> CircuitOpen:
         state = circuit.state(now)
-        if request.observers:
-            request.note(
-                "breaker.refused",
-                origin=circuit.origin,
-                phase=state.phase,
-                retry_after=state.retry_after,
-            )
+        request.note(
+            "breaker.refused",
+            origin=circuit.origin,
+            phase=state.phase,
+            retry_after=state.retry_after,
+        )
         failed = f"{state.failures} of {state.requests} requests within {self.window:g} s failed"
         # Cases: by hand; during a break; while it is probed.
         if state.forced:

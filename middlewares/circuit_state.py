@@ -298,11 +298,13 @@ class Circuit:
         self._reset()
         return "breaker.closed", {"after": after}
 
-    def _reset(self) -> None:
-        self._become("closed")
-        self._forced = False
+    def _reset(self, phase: Phase = "closed", *, forced: bool = False) -> None:
+        # Nobody passes by what is counted no more.
+        self.passing = None
+        self._forced = forced
         self._breaks = 0
         self._window.clear()
+        self._become(phase)
 
     def _become(self, phase: Phase) -> None:
         self._phase = phase
@@ -313,11 +315,7 @@ class Circuit:
     def force(self, phase: Literal["open", "closed"]) -> None:
         """Put it there, to stay."""
         with self._lock:
-            self._reset()
-            self._phase = phase
-            self._forced = True
-            if phase == "open":
-                self.passing = None
+            self._reset(phase, forced=True)
             self.news.append(f"breaker.forced_{phase}")
 
     def release(self) -> None:

@@ -186,19 +186,15 @@ class Coalescing(Layer):
         result = follower.result
         if isinstance(result, SharedResponse):
             response = result.copy_for(request, started)
-            if request.observers:
-                request.note("coalesced", waited=waited, outcome=str(response.status_code))
+            request.note("coalesced", waited=waited, outcome=str(response.status_code))
             return response
         if result is not None:
-            if request.observers:
-                request.note("coalesced", waited=waited, outcome=type(result).__name__)
+            request.note("coalesced", waited=waited, outcome=type(result).__name__)
             raise _own(result, request) from result
         if not follower.leads:
-            if request.observers:
-                request.note("coalesced.alone", waited=waited)
+            request.note("coalesced.alone", waited=waited)
             return await send(request)
-        if request.observers:
-            request.note("coalesced.leads", waited=waited)
+        request.note("coalesced.leads", waited=waited)
         return None
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -426,7 +426,7 @@ def _answer(copy: Copy, request: Request, hedges: int, after: float) -> Response
             error = None
     if hedges:
         response.extensions["hedges"] = hedges
-    if copy.number and request.observers:
+    if copy.number:
         request.note("hedge.won", number=copy.number, after=after)
     return response
 
@@ -438,8 +438,7 @@ def _restore(error: BaseException, copy: Copy, request: Request) -> None:
 
 
 def _refuse(request: Request, reason: str) -> None:
-    if request.observers:
-        request.note("hedge.refused", reason=reason)
+    request.note("hedge.refused", reason=reason)
 
 
 def _check_delay(delay: object) -> None:

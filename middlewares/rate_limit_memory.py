@@ -28,26 +28,39 @@ class _Moving:
 
     Attributes:
         look_at: How many there may be before those are forgotten whose time is over.
+        is_gone: Whether nobody looks here any more. Who has noted a request must look whether it is.
     """
 
-    __slots__ = ("expiry", "look_at", "times")
+    __slots__ = ("expiry", "is_gone", "look_at", "times")
 
     def __init__(self, expiry: float) -> None:
         self.expiry = expiry
         self.times: deque[float] = deque()
         self.look_at = _LOOK_AT
+        self.is_gone = False
 
-    def is_over(self, now: float) -> bool:
+    def goes_on(self, now: float) -> bool:
+        """Forget what is over. It goes on whatever is left, as others may be about to note a request here."""
         times, expiry = self.times, self.expiry
         while times and times[0] + expiry <= now:
             times.popleft()
         self.look_at = max(_LOOK_AT, 2 * len(times))
-        return not times
+        return True
+
+    def is_over(self, now: float) -> bool:
+        """Whether nothing is left; then it is gone."""
+        self.goes_on(now)
+        # In this order, as who notes a request looks afterwards: one of the two sees the other.
+        self.is_gone = True
+        self.is_gone = not self.times
+        return self.is_gone
 
     def take(self, now: float, limit: int, amount: int) -> bool:
         """Note that many requests, or none if they are more than the limit."""
         times = self.times
-        # First taken, then looked at whether it was too many: so they are never more, whichever threads take at once.
+        if len(times) + amount > limit:
+            return False
+        # Taken first, and then looked at whether it was too many: so they are never more, whichever threads take at once.
         times.extend([now] * amount)
         if len(times) <= limit:
             return True
@@ -65,8 +78,11 @@ class _Fixed:
         self.count = 0
         self.ends = ends
 
+    def goes_on(self, now: float) -> bool:
+        return now < self.ends
+
     def is_over(self, now: float) -> bool:
-        return self.ends <= now
+        return not self.goes_on(now)
 
 
 class _Sliding:
@@ -79,13 +95,16 @@ class _Sliding:
         self.index = index
         self.previous = self.current = 0
 
-    def is_over(self, now: float) -> bool:
+    def goes_on(self, now: float) -> bool:
         index = int(now // self.expiry)
         if index != self.index:
             self.previous = self.current if index == self.index + 1 else 0
             self.current = 0
             self.index = index
-        return not self.previous and not self.current
+        return bool(self.previous or self.current)
+
+    def is_over(self, now: float) -> bool:
+        return not self.goes_on(now)
 
 
 W = TypeVar("W", _Moving, _Fixed, _Sliding)
@@ -118,7 +137,7 @@ class _Counts:
     def _window(self, key: str, kind: type[W], make: Callable[[float], W], now: float) -> W:
         """The window of `key` as it is `now`."""
         held = self._held.get(key)
-        if type(held) is kind and not held.is_over(now):
+        if type(held) is kind and held.goes_on(now):
             known: W = held
             return known
         if held is None and len(self._held) >= self._many:
@@ -131,7 +150,7 @@ class _Counts:
         with self._lock:
             now = self.clock()
             window = self._window(key, _Moving, lambda _: _Moving(expiry), now)
-            return amount <= limit and window.take(now, limit, amount)
+            return window.take(now, limit, amount)
 
     def take(self, key: str, limit: int, expiry: int) -> bool:
         """`acquire_entry` of one, without the lock as long as there is room: that would cost as much as all the rest."""
@@ -140,9 +159,9 @@ class _Counts:
             times = window.times
             if len(times) < limit and len(times) < window.look_at:
                 times.append(self.clock())
-                if len(times) <= limit:
+                if len(times) <= limit and not window.is_gone:
                     return True
-                # Other threads have taken the last places meanwhile.
+                # Other threads have taken the last places meanwhile, or cleared up.
                 times.pop()
         return self.acquire_entry(key, limit, expiry)
 
@@ -190,16 +209,22 @@ class _Counts:
 
     def clear(self, key: str) -> None:
         with self._lock:
-            self._held.pop(key, None)
+            _let_go(self._held.pop(key, None))
 
     def reset(self) -> int | None:
         with self._lock:
-            count = len(self._held)
-            self._held.clear()
-            return count
+            held, self._held = self._held, {}
+            for window in held.values():
+                _let_go(window)
+            return len(held)
 
     def check(self) -> bool:
         return True
+
+
+def _let_go(window: object) -> None:
+    if isinstance(window, _Moving):
+        window.is_gone = True
 
 
 @cache

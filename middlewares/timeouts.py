@@ -33,6 +33,8 @@ _ATTEMPT = "scallion.AttemptTimeouts"
 
 _INCOMING = "the incoming request's deadline"
 
+_NOTHING: tuple[str, dict[str, Any]] = ("", {})
+
 # Timers of event loops run on clocks of their own and may fire this much early, in seconds.
 _EARLY = 0.05
 
@@ -69,7 +71,7 @@ class _CallDeadline(float):
         total: The total timeout, in seconds, if it is that; else None.
         is_incoming: Whether it is the incoming request's.
         attempts: The tries of the call that was ended when it passed; unset if nobody told.
-        last: The last event and its fields; unset if there was none.
+        last: The last event and its fields.
         above: What was the request's progress before; it is told too.
     """
 
@@ -85,7 +87,8 @@ class _CallDeadline(float):
 
     def __call__(self, event: str, fields: dict[str, Any]) -> None:
         # It becomes a text where somebody wants to know.
-        self.last = event, fields
+        if not self.is_over:
+            self.last = event, fields
         if self.above is not None:
             self.above(event, fields)
 
@@ -146,8 +149,9 @@ class Deadlines(Layer):
 
         def through(request: Request) -> Awaitable[Response]:
             outer = request.deadline
-            while isinstance(outer, _CallDeadline) and outer.is_over:
-                request.deadline = outer = outer.outer
+            if outer is not None:
+                while isinstance(outer, _CallDeadline) and outer.is_over:
+                    request.deadline = outer = outer.outer
             total = self._total(request)
             incoming = current_deadline.get()
             if incoming is not None:
@@ -160,7 +164,6 @@ class Deadlines(Layer):
                 raise _overdue(request, deadline, now)
             if deadline.is_incoming and request.observers:
                 request.note("deadline.incoming", left=deadline - now)
-            request.deadline = deadline
             return self._send(request, send, runtime, deadline, begin)
 
         return through
@@ -192,8 +195,13 @@ class Deadlines(Layer):
         deadline: _CallDeadline,
         begin: Callable[[float], Ending | None] | None,
     ) -> Response:
-        deadline.above = request.progress
-        request.progress = deadline
+        above = request.progress
+        if above is not None:
+            # Left by an earlier call, as the request's deadline is.
+            while isinstance(above, _CallDeadline) and above.is_over:
+                above = above.above
+        deadline.above = above
+        request.deadline = request.progress = deadline
         try:
             ending = None if begin is None else begin(deadline)
             if ending is None:
@@ -220,7 +228,8 @@ class Deadlines(Layer):
             raise _with_attempts(TotalTimeout(told, request=request), deadline) from error
         finally:
             deadline.is_over = True
-            request.progress = deadline.above
+            deadline.last = _NOTHING
+            request.progress = above
 
 
 @dataclass(frozen=True)
@@ -334,6 +343,7 @@ def _earliest(
     deadline = _CallDeadline(at)
     deadline.outer = outer
     deadline.is_over = False
+    deadline.last = _NOTHING
     deadline.total = total
     deadline.is_incoming = is_incoming
     return deadline
@@ -369,7 +379,7 @@ def _overdue(request: Request, deadline: _CallDeadline, now: float) -> TotalTime
 
 
 def _told(deadline: _CallDeadline) -> str:
-    event, fields = getattr(deadline, "last", ("", {}))
+    event, fields = deadline.last
     shown = ", ".join([f"{name}={redact_value(value)}" for name, value in fields.items()])
     last = f"; the last event was: {event}" if event else ""
     return f"The call outlasted {deadline}{last}{f' ({shown})' if shown else ''}"

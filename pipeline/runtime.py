@@ -329,7 +329,10 @@ class AsyncRuntime:
         ending._task = task
         ending._cancelling = task.cancelling()
         ending.rung = False
-        alarm.set(ending, deadline)
+        # What `set` does, without a call more.
+        alarm.waiting[ending] = deadline
+        if deadline < alarm.looks_before:
+            alarm.arm(deadline)
         return ending
 
     def alarm(self) -> tuple[Alarm, Task[Any]] | None:

@@ -41,9 +41,10 @@ class Alarm:
         loop: Whose they are.
         clock: As given.
         waiting: Who waits, and until when on the clock. Who is done waiting takes himself out.
+        looks_before: A deadline before this one needs the timer to be armed for it.
     """
 
-    __slots__ = ("_looks_before", "_thread", "_timer", "clock", "loop", "waiting")
+    __slots__ = ("_looks_at", "_thread", "_timer", "clock", "looks_before", "loop", "waiting")
 
     def __init__(self, loop: AbstractEventLoop, clock: Callable[[], float]) -> None:
         self.loop = loop
@@ -51,8 +52,8 @@ class Alarm:
         self.waiting: dict[Sleeper, float] = {}
         self._thread = get_ident()
         self._timer: TimerHandle | None = None
-        # What comes before this needs another one.
-        self._looks_before = inf
+        # When it fires.
+        self._looks_at = self.looks_before = inf
 
     def task(self) -> Task[Any] | None:
         """The loop's task that asks this; None where another loop may run."""
@@ -63,22 +64,25 @@ class Alarm:
     def set(self, sleeper: Sleeper, deadline: float) -> None:
         """Ring for `sleeper` at `deadline`, unless he is done by then."""
         self.waiting[sleeper] = deadline
-        if deadline < self._looks_before:
-            self._arm(deadline)
+        if deadline < self.looks_before:
+            self.arm(deadline)
 
-    def _arm(self, when: float) -> None:
+    def arm(self, when: float) -> None:
+        """Have a look at that moment, in the place of the one that was to come."""
         if self._timer is not None:
             self._timer.cancel()
-        self._looks_before = when - _TICK
+        self._looks_at = when
+        self.looks_before = when - _TICK
         self._timer = self.loop.call_later(max(0.0, when - self.clock()), self._look)
 
     def _look(self) -> None:
         self._timer = None
-        self._looks_before = inf
-        now = self.clock()
+        # A loop in whose time nothing has to be waited for is right as well, whatever the clock says.
+        now = max(self.clock(), self._looks_at)
+        self._looks_at = self.looks_before = inf
         for sleeper, deadline in tuple(self.waiting.items()):
             if deadline <= now + _TICK:
                 del self.waiting[sleeper]
                 sleeper.ring()
         if self.waiting:
-            self._arm(max(min(self.waiting.values()), now + _PAUSE))
+            self.arm(max(min(self.waiting.values()), now + _PAUSE))

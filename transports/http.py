@@ -134,7 +134,7 @@ class Core:
                 connection = taken.connection
                 close_all(taken.close)
             if connection is not None:
-                if request.observers:
+                if request.observers or request.progress is not None:
                     request.note("connection.reused", number=connection.exchanges + 1)
                 return connection
             opened: HTTP11Connection = await self._connector.open(

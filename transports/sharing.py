@@ -91,7 +91,7 @@ class SharingCore(Core):
             if connection is None:
                 return await self._open(request, origin, steps)
             if await self._is_good(connection, request, fresh=fresh):
-                if request.observers:
+                if request.observers or request.progress is not None:
                     request.note("connection.reused", number=connection.exchanges + 1)
                 return connection
             self.release(connection, reusable=False)

@@ -237,7 +237,7 @@ class Endpoints(Layer):
         name = None
         is_open = False
         try:
-            if request.observers:
+            if request.observers or request.progress is not None:
                 _tell_chosen(request, service, use)
             request.url, name, by_tls = use.member.at(url)
             if by_tls or self.host != "{service}":
@@ -303,7 +303,7 @@ class Endpoints(Layer):
             return
         wait = service.pause(use.member, seconds, now, secure=secure, refused=refused)
         set_pause(response, wait)
-        if request.observers and seconds:
+        if seconds:
             endpoint = str(use.member.endpoint)
             request.note(
                 "endpoint.paused",

@@ -548,3 +548,23 @@ def test_a_success_of_an_earlier_state_is_not_counted() -> None:
     left(circuit, number, 1000.0, True, told)
 
     assert 1 == circuit.state(1000.0).requests
+
+
+def test_nobody_passes_while_it_is_forced_open() -> None:
+    """
+    Not at any moment in between: a success would close it again.
+    """
+    passing: list[int | None] = []
+
+    class Watched(Circuit):
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, value)
+            if name == "passing":
+                passing.append(value)
+
+    circuit = Watched("http://a:80", RULES)
+    passing.clear()
+
+    circuit.force("open")
+
+    assert {None} == set(passing)

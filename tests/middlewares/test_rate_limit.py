@@ -652,6 +652,56 @@ def test_threads_take_at_once_what_is_left() -> None:
     assert 2 == len(memory._held["key"].times)
 
 
+class Finding(dict[str, Any]):
+    """The windows, of which one has been found when another thread does something."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def get(self, key: str, default: Any = None) -> Any:
+        found = super().get(key, default)
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return found
+
+
+@pytest.mark.parametrize("cleared", [False, True], ids=["renewed", "cleared up"])
+def test_a_window_that_another_thread_renews_meanwhile(cleared: bool) -> None:
+    """
+    Who has found it just before does not note his request where nobody looks.
+    """
+    now = [10.0]
+    memory: Any = memory_on(lambda: now[0])
+    memory._held = held = Finding()
+    assert memory.take("key", 5, 1)
+
+    def meanwhile() -> None:
+        now[0] += 2.0
+        if cleared:
+            memory._many = 0
+            memory.take("another", 5, 1)
+        assert [True] * 5 == [memory.take("key", 5, 1) for _ in range(5)]
+
+    held.meanwhile = meanwhile
+
+    assert not memory.take("key", 5, 1)
+    assert 5 == len(memory._held["key"].times)
+
+
+def test_what_was_cleared_counts_no_more() -> None:
+    """
+    Nor does anybody go on counting there.
+    """
+    memory: Any = memory_on(lambda: 10.0)
+    for clear in (lambda: memory.clear("key"), memory.reset):
+        assert memory.take("key", 2, 1)
+        held = memory._held = Finding(memory._held)
+        held.meanwhile = clear
+        assert memory.take("key", 2, 1)
+        assert 1 == len(memory._held["key"].times)
+        memory.reset()
+
+
 def test_memory_does_what_the_storages_of_limits_do() -> None:
     """
     It is one of them: its counts can be looked at, cleared and reset.

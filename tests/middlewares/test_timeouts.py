@@ -722,3 +722,39 @@ def test_progress_is_left_as_it_was(drive: Drive) -> None:
 
     assert before is request.progress
     assert ["inside"] == told
+
+
+def test_a_call_that_never_began_leaves_no_deadline(drive: Drive) -> None:
+    """
+    A layer may have asked for it, and never awaited it.
+    """
+    request = get()
+
+    async def scenario() -> None:
+        runtime = World([], blocking=drive.blocking)
+        send = compose([Deadlines(2.0)], runtime.transport, runtime)
+        call: Any = send(request)
+        call.close()
+
+    drive(scenario)
+
+    assert request.deadline is None
+    assert request.progress is None
+
+
+def test_what_calls_leave_behind_does_not_pile_up(drive: Drive) -> None:
+    """
+    A redirect's request remembers the call that it was part of, and begins another one when it is sent anew.
+    """
+    request = get()
+    for _ in range(5):
+        world = World([Response(302, headers={"Location": "/next"}), Response(OK)])
+        response = play([Deadlines(2.0), Redirects(follow=True)], request, world, drive)
+        request = world.asked[-1]
+        progress: Any = request.progress
+        assert OK == response.status_code
+        assert progress.is_over
+        assert progress.above is None
+        # It keeps nothing of the call alive.
+        request.note("afterwards", request=request)
+        assert ("", {}) == progress.last

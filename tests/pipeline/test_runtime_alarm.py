@@ -150,3 +150,19 @@ def test_who_sets_a_deadline_while_others_are_rung_for() -> None:
     loop.go_to(110)
 
     assert [102] == second.rung
+
+
+def test_a_loop_in_whose_time_nothing_has_to_be_waited_for() -> None:
+    """
+    It fires at once, and is right, though the clock stands still: it is not asked again and again.
+    """
+    loop, _, (first, second, _) = made()
+    alarm = Alarm(loop, lambda: 100.0)  # type: ignore[arg-type]
+    alarm.set(first, 103.0)
+    alarm.set(second, 150.0)
+
+    loop.go_to(110)
+
+    assert [103.0] == first.rung
+    assert [] == second.rung
+    assert loop.asked <= 2

@@ -803,6 +803,18 @@ def test_when_all_are_ejected_all_are_used(drive: Drive) -> None:
     assert chosen["panic"]
 
 
+def test_progress_hears_who_was_chosen(drive: Drive) -> None:
+    """
+    So that the call's timeout can say which endpoint did not answer, though nobody observes the call.
+    """
+    request, told = get(), []
+    request.progress = lambda event, fields: told.append(event)
+
+    play([turns(Moving(Endpoint("10.0.0.1")))], request, world(Places()), drive)
+
+    assert ["endpoint.chosen"] == told
+
+
 # Slow start
 
 
