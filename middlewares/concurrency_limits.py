@@ -25,6 +25,9 @@ Rules of the gradient:
   the next one lower again.
 - Only answers to what was sent meanwhile count, `MEASURED` of them or `ROUNDS` full limits; then the limit is what it was.
 - A limit that is little used falls no lower than what is used: hardly anybody queues.
+- After a sign of overload the limit grows back as TCP's does, one for each round of successes, to what was found before: a
+  failure in a hundred, which says nothing of the load, must not hold it down. Meanwhile slow answers may lower what was
+  found, and fast ones do not raise it, as it is not tried.
 - A sign of overload in a measurement shrinks the limit that comes after it.
 - The headroom is no more than the root of the limit: fifty small programs that each add 4 to a limit of 2 are a long queue.
 """
@@ -151,8 +154,11 @@ class Gradient(_Limiter):
         self._is_measured = False
         # When the next measurement is due; inf before the first answer.
         self._due = inf
-        # What the limit will be after the measurement that is under way, if one is.
+        # What the limit will be after the measurement that is under way, if one is, and what it is to be meanwhile.
         self._set_aside: float | None = None
+        self._planned = self.limit
+        # What was found; the limit is less after a sign of overload, until it has grown back.
+        self._found = self.limit
         self._clear(None)
 
     def _clear(self, since: float | None) -> None:
@@ -160,10 +166,13 @@ class Gradient(_Limiter):
         self._count = 0
         self._seconds = 0.0
         self._most = 0
-        # Until when answers are only counted.
+        self._plan()
+
+    def _plan(self) -> None:
+        """Say until when answers are only counted."""
         self._look_at = -inf
-        if since is not None and self._set_aside is None:
-            self._look_at = min(since + self.rules.window, self._due)
+        if self._since is not None and self._set_aside is None and self.limit >= self._found:
+            self._look_at = min(self._since + self.rules.window, self._due)
 
     def noted(self, began: float, now: float, active: int) -> bool:
         if now >= self._look_at:
@@ -190,6 +199,7 @@ class Gradient(_Limiter):
         self._seconds += now - began
         if active > self._most:  # noqa: PLR1730  # a call of max() would be a tenth of what this layer may cost
             self._most = active
+        self._grow_back(active)
         if now >= self._due:
             self._measure(now, since)
         elif now - since >= self.rules.window and self._count >= LEAST_SAMPLES:
@@ -201,13 +211,23 @@ class Gradient(_Limiter):
             return
         if self._set_aside is None:
             super().overloaded(began, now)
-            # What went well before says nothing of the smaller limit.
-            self._clear(None)
+            self._plan()
             return
-        measuring, self.limit = self.limit, self._set_aside
+        self.limit = self._set_aside
         super().overloaded(began, now)
         self._set_aside = self.limit
-        self._set(min(measuring, self.limit))
+        self._set(min(self._planned, self.limit))
+
+    def _grow_back(self, active: int) -> None:
+        """After a sign of overload; `active` as of `answered`."""
+        aside = self._set_aside
+        if aside is not None:
+            if aside < self._found:
+                self._set_aside = aside = min(self._found, aside + 1.0 / aside)
+                self._set(min(self._planned, aside))
+        elif self.limit < self._found and not self._uses_little(active):
+            self._set(min(self._found, self.limit + 1.0 / self.limit))
+            self._plan()
 
     def _look(self, seconds: float, most: int) -> None:
         self._windows += 1
@@ -219,8 +239,11 @@ class Gradient(_Limiter):
         gradient = 1.0
         if seconds > 0:
             gradient = max(0.5, min(1.0, rules.tolerance * self._usual / seconds))
+        if self.limit < self._found and gradient >= 1.0:
+            return
         aim = self.limit * gradient + self._headroom()
         self._set(self.limit + rules.smoothing * (aim - self.limit))
+        self._found = self.limit
 
     def _headroom(self) -> float:
         return min(self.rules.headroom, sqrt(self.limit))
@@ -232,6 +255,7 @@ class Gradient(_Limiter):
             busy = (self.limit - self._headroom()) / self.rules.tolerance
             used = self._most if self._uses_little(self._most) else 0
             self._set(min(self.limit, max(used, busy / 2)))
+            self._planned = self.limit
             self._clear(now)
         elif (
             now - since >= PAUSE * self._window

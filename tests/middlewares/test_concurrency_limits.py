@@ -196,14 +196,62 @@ def test_few_answers_make_no_window() -> None:
     assert limiter.limit > 20
 
 
-def test_an_overload_begins_a_new_window() -> None:
+def test_after_an_overload_it_grows_back() -> None:
+    """
+    By one for each round of successes that use it, to what was found before and no further within the window.
+    """
     limiter = gradient()
-    for _ in range(LEAST_SAMPLES):
-        answered(limiter, 1000.0, 1000.1, 20)
+    answered(limiter, 1000.0, 1000.1, 20)
     limiter.overloaded(1000.0, 1000.2)
-    answered(limiter, 1001.0, 1001.2, 20)
-
     assert 18.0 == limiter.limit
+
+    answered(limiter, 1000.2, 1000.3, 3)
+    assert 18.0 == limiter.limit, "little of it was used"
+    for _ in range(18):
+        answered(limiter, 1000.2, 1000.3, 18)
+    assert 18.9 < limiter.limit < 19.0
+    for _ in range(100):
+        answered(limiter, 1000.2, 1000.3, 19)
+    assert 20.0 == limiter.limit
+
+
+@pytest.mark.parametrize(("seconds", "lowers"), [(0.1, False), (0.3, True)])
+def test_what_is_learnt_while_it_grows_back(seconds: float, lowers: bool) -> None:
+    """
+    Usual answers do not raise what was found, as it is not tried; slow ones lower it.
+    """
+    limiter = gradient()
+    for at in (1000.0, 1001.0):
+        look(limiter, 0.1, 1, at)
+    limiter.overloaded(1002.0, 1002.1)
+    limiter.overloaded(1002.2, 1002.3)
+    low = limiter.limit
+    assert 16.2 == pytest.approx(low)
+    look(limiter, seconds, 16, 1002.4)
+
+    for _ in range(400):
+        answered(limiter, 1003.5 - seconds, 1003.5, 20)
+
+    assert limiter.limit < 18 if lowers else 20.0 == limiter.limit
+
+
+def test_single_failures_do_not_hold_it_down() -> None:
+    """
+    One in a hundred says nothing of the load: the limit stays about where it was.
+    """
+    limiter, now = gradient(), 1000.0
+    lowest = limiter.limit
+    for number in range(20_000):
+        now += 0.001
+        if number % 100 == 0:
+            limiter.overloaded(now - 0.025, now)
+        else:
+            answered(limiter, now - 0.025, now, int(limiter.limit))
+        lowest = min(lowest, limiter.limit)
+
+    # Half of it while it measures.
+    assert lowest > 4
+    assert limiter.limit > 20
 
 
 def test_answers_without_any_time_are_no_trouble() -> None:
