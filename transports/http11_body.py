@@ -41,6 +41,9 @@ class Body(Arriving):
         trace: Told of reading and closing; None for nobody.
     """
 
+    # For one that was never made: a signal's handler may raise in the midst of it.
+    _connection: HTTP11Connection | None = None
+
     def __init__(
         self,
         connection: HTTP11Connection,
@@ -50,7 +53,7 @@ class Body(Arriving):
         *,
         ended: bool,
     ) -> None:
-        self._connection: HTTP11Connection | None = connection
+        self._connection = connection
         self._request = request
         self._timeout: dict[str, float | None] = request.extensions.get("timeout") or {}
         # The first is the last one.

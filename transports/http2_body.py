@@ -41,6 +41,9 @@ class Body(Arriving):
         trace: Told of reading and closing; None for nobody.
     """
 
+    # For one that was never made: a signal's handler may raise in the midst of it.
+    _connection: Connection | None = None
+
     def __init__(
         self,
         connection: Connection,
@@ -49,7 +52,7 @@ class Body(Arriving):
         upload: Upload | None,
         extensions: dict[str, Any],
     ) -> None:
-        self._connection: Connection | None = connection
+        self._connection = connection
         self.stream = stream
         self.request = request
         self.upload = upload

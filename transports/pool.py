@@ -178,12 +178,13 @@ class Pool(Generic[C]):
             if not idle or self._waiters or self.abandoned or self._clock() >= self._soonest:
                 return None
             connection, _ = idle.popitem()
-            if self._uneven and self._clock() >= self._ages[connection]:
+            if self._uneven and self._clock() >= self._ages.get(connection, -inf):
                 idle[connection] = None
                 return None
             if not idle:
                 del self._idle[key]
-            del self._ages[connection]
+            # A signal's handler that raised may have come between the two books.
+            self._ages.pop(connection, None)
             self._slots += 1
             self._active[connection] = None
             return connection
@@ -400,7 +401,7 @@ class Pool(Generic[C]):
             connection, _ = idle.popitem()
             if not idle:
                 del self._idle[key]
-            until = self._ages.pop(connection)
+            until = self._ages.pop(connection, -inf)
             if not self._uneven or self._clock() < until:
                 return connection
             self._uncount(key)
@@ -409,10 +410,10 @@ class Pool(Generic[C]):
 
     def _pop_oldest(self) -> C:
         connection, _ = self._ages.popitem(last=False)
-        idle = self._idle[connection.key]
-        del idle[connection]
+        idle = self._idle.get(connection.key, {})
+        idle.pop(connection, None)
         if not idle:
-            del self._idle[connection.key]
+            self._idle.pop(connection.key, None)
         self._uncount(connection.key)
         return connection
 

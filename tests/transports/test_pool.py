@@ -320,6 +320,26 @@ def test_reuse_is_last_in_first_out() -> None:
     assert first is pool.take("a").connection
 
 
+@pytest.mark.parametrize("book", ["_ages", "_idle"])
+def test_a_step_that_a_signal_cut_in_two_fails_nobody_later(book: str) -> None:
+    """
+    A handler that raises may come between two books; who comes next finds a connection in one of them.
+    """
+    pool, _ = pool_of()
+    for _ in range(3):
+        first, second = use(pool), use(pool)
+        pool.release(first, reusable=True)
+        pool.release(second, reusable=True)
+        getattr(pool, book).clear()
+
+        for connection in (pool.reuse("a"), pool.take("a").connection):
+            if connection is not None:
+                pool.release(connection, reusable=False)
+        pool.drain()
+
+        assert (0, 0) == (pool.stats().idle, len(pool._ages))
+
+
 def test_another_origin_gets_no_connection_of_this() -> None:
     pool, _ = pool_of()
     pool.release(use(pool, "a"), reusable=True)
