@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 
 from scallion.pipeline.auth import Auth
 from scallion.pipeline.errors import TotalTimeout
+from scallion.pipeline.forking import renewed_in_children
 from scallion.pipeline.onion import Next
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
@@ -108,6 +109,12 @@ class BearerAuth(Auth):
         self._lock = threading.Lock()
         self._held: _Held | None = None
         self._fetches: dict[Hashable, _Fetch] = {}
+        renewed_in_children(self)
+
+    def renew(self) -> None:
+        """After a fork, in the child; see `pipeline/forking.py`."""
+        self._lock = threading.Lock()
+        self._fetches = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy, here or in another process, asks for a token of its own.
@@ -221,7 +228,7 @@ class BearerAuth(Auth):
             with self._lock:
                 if fetch.held is not None:
                     self._held = fetch.held
-                del self._fetches[fetch.key]
+                self._fetches.pop(fetch.key, None)
             fetch.event.set()
         return fetch.held
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 from scallion.pipeline.errors import CircuitOpen
+from scallion.pipeline.forking import renewed_in_children
 from scallion.pipeline.layer import Bound, Layer
 from scallion.pipeline.onion import Next
 from scallion.pipeline.request import Request
@@ -54,10 +55,18 @@ class _Circuits:
         # Not to be forgotten, however many origins there are.
         self._forced: dict[OriginKey, Circuit] = {}
         self._known: PerOrigin[Circuit] = PerOrigin(
-            self._make, in_use=lambda circuit: circuit.probing > 0
+            self._make, in_use=lambda circuit: circuit.probing > 0, renewed=Circuit.renew
         )
         self.of = self._known.of
         self.at = self._known.at
+        renewed_in_children(self)
+
+    def renew(self) -> None:
+        """After a fork, in the child; see `pipeline/forking.py`."""
+        self._lock = threading.Lock()
+        # `_known` may have forgotten these.
+        for circuit in self._forced.values():
+            circuit.renew()
 
     def _make(self, origin: OriginKey) -> Circuit:
         return self._forced.get(origin) or Circuit(origin_name(origin), self._rules)

@@ -325,6 +325,12 @@ class Circuit:
                 self._reset()
                 self.news.append("breaker.released")
 
+    def renew(self) -> None:
+        """After a fork, in the child: nobody probes. An open circuit stays open; see `pipeline/forking.py`."""
+        self._lock = threading.Lock()
+        # A state like the one before: what began in that one says nothing.
+        self._become(self._phase)
+
     def state(self, now: float) -> CircuitState:
         """A break that is over shows as half-open, though no request has come since."""
         with self._lock:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
+from scallion.pipeline.forking import renewed_in_children
 from scallion.pipeline.runtime import Event
 
 __all__ = ["Flight", "Flights", "Follower"]
@@ -82,9 +83,16 @@ class Flights(Generic[R]):
         # Those whose place was taken by one that asks for something else, by the hashes of all they ask for: no code
         # but the table's own runs then. Of two with the same hash the later one is in no table, and has no followers.
         self._others: dict[Any, Flight[R]] = {}
+        renewed_in_children(self)
 
     def __len__(self) -> int:
         return len(self._by_place) + len(self._others)
+
+    def renew(self) -> None:
+        """After a fork, in the child; see `pipeline/forking.py`."""
+        self._lock = threading.Lock()
+        # Other tables: who led a flight and goes on here takes it out of the one where it began.
+        self._by_place, self._others = {}, {}
 
     def begin(self, mine: Flight[R]) -> bool:
         """Lead, if nothing that is under way can be the same; whether that is so. Otherwise `board`."""

@@ -2,6 +2,8 @@
 
 A state that is in use is not forgotten: its origin would be given another one beside it, and both together would let
 more pass than either may.
+
+In a forked child all of them are forgotten, with what is under way in them, if nothing is known that renews them.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeAlias, TypeVar
 
+from scallion.pipeline.forking import renewed_in_children
 from scallion.pipeline.request import Request
 
 __all__ = ["MOST_ORIGINS", "OriginKey", "PerOrigin", "origin_name"]
@@ -35,6 +38,7 @@ class PerOrigin(Generic[S]):
         most: How many are remembered, beside those that are in use.
         in_use: Whether a state is: somebody will come back to it, to give back what he took. It is asked under a lock
             and must not wait.
+        renewed: Has a state begin anew in a forked child, with locks of its own and nobody in it; None to have it forgotten.
     """
 
     def __init__(
@@ -43,15 +47,18 @@ class PerOrigin(Generic[S]):
         most: int = MOST_ORIGINS,
         *,
         in_use: Callable[[S], bool] | None = None,
+        renewed: Callable[[S], None] | None = None,
     ) -> None:
         self._make = make
         self._most = most
         self._in_use = in_use
+        self._renewed = renewed
         self._lock = threading.Lock()
         self._states: OrderedDict[OriginKey, S] = OrderedDict()
         # Who was asked for last, and so is the last one among the states: nothing has to be locked or moved when it is
         # asked for again. One tuple, as threads read it without the lock.
         self._last: tuple[OriginKey, S] | None = None
+        renewed_in_children(self)
 
     def of(self, request: Request) -> S:
         """The state of the origin that `request` goes to."""
@@ -100,6 +107,16 @@ class PerOrigin(Generic[S]):
         """A copy of what is remembered, longest unused first."""
         with self._lock:
             return dict(self._states)
+
+    def renew(self) -> None:
+        """After a fork, in the child; see `pipeline/forking.py`."""
+        self._lock = threading.Lock()
+        self._last = None
+        if self._renewed is None:
+            self._states = OrderedDict()
+            return
+        for state in self._states.values():
+            self._renewed(state)
 
 
 def origin_name(origin: OriginKey) -> str:

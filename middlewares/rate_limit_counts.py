@@ -7,6 +7,8 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING
 
+from scallion.pipeline.forking import renewed_in_children
+
 from .rate_limit_memory import memory_on
 from .rate_limit_queue import Queues
 from .rate_limit_storage import MEMORY, Windows, check_storage, item_of, storage_of
@@ -43,6 +45,12 @@ class Counts:
         self._down_until = -inf
         self.failure: str | None = None
         # Questions under way whose askers have left.
+        self._left = 0
+        renewed_in_children(self)
+
+    def renew(self) -> None:
+        """After a fork, in the child, which goes on from its parent's counts; see `pipeline/forking.py`."""
+        self._lock = threading.Lock()
         self._left = 0
 
     def windows(self, clock: Callable[[], float]) -> Windows:

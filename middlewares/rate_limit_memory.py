@@ -12,6 +12,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from scallion.pipeline.forking import renewed_in_children
+
 if TYPE_CHECKING:
     from limits.storage import Storage
 
@@ -129,6 +131,11 @@ class _Counts:
         self._lock = threading.RLock()
         self._held: dict[str, Any] = {}
         self._many = _FEW
+        renewed_in_children(self)
+
+    def renew(self) -> None:
+        """After a fork, in the child, which goes on from its parent's counts; see `pipeline/forking.py`."""
+        self._lock = threading.RLock()
 
     @property
     def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Hashable
 
+from scallion.pipeline.forking import renewed_in_children
 from scallion.pipeline.runtime import Event, Runtime
 
 __all__ = ["Place", "Queues"]
@@ -48,6 +49,12 @@ class Queues:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._queues: dict[Hashable, _Queue] = {}
+        renewed_in_children(self)
+
+    def renew(self) -> None:
+        """After a fork, in the child; see `pipeline/forking.py`."""
+        self._lock = threading.Lock()
+        self._queues = {}
 
     def __bool__(self) -> bool:
         """Whether anybody waits at all."""
@@ -76,7 +83,9 @@ class Queues:
             was_first = places[0] is place
             places.remove(place)
             if not places:
-                del self._queues[queue.key]
+                # In a forked child another one may stand there.
+                if self._queues.get(queue.key) is queue:
+                    del self._queues[queue.key]
                 return
             upcoming = places[0].event if was_first else None
         if upcoming is not None:

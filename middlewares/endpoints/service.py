@@ -6,6 +6,7 @@ Rules:
 - The source is asked by one at a time in each event loop (or among all threads), beside the requests. Where endpoints
   are known these go on meanwhile; where none are they wait for the answer, each for as long as it may. Whoever gives up
   waiting leaves the question to the others, and its answer to all that come later.
+- A forked child goes on from what its parent has learned, with nothing under way.
 - In a `Client`, a request without a deadline asks by itself: nothing ends its thread, and it needs no other.
 """
 
@@ -14,11 +15,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Hashable
+from copy import copy
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from scallion.pipeline.errors import NoEndpoint
+from scallion.pipeline.forking import renewed_in_children
 from scallion.pipeline.incoming import unbounded
 from scallion.pipeline.request import Request
 from scallion.pipeline.runtime import Event, Runtime, run
@@ -39,7 +42,7 @@ __all__ = ["Service"]
 RETRY = 1.0
 """Seconds after a failure until the source is asked again."""
 
-# A child process has its parent's books, but not the thread that was asking.
+# Who asks may be gone with its event loop.
 _LONGEST_QUESTION = 60.0
 _MOST_NEWS = 64
 
@@ -98,6 +101,23 @@ class Service:
         self._fixed: tuple[Endpoint, ...] = ()
         if isinstance(source, Static):
             self._fixed = source.endpoints  # type: ignore[assignment]
+        renewed_in_children(self)
+
+    def renew(self) -> None:
+        """After a fork, in the child; see `pipeline/forking.py`."""
+        self.lock = threading.Lock()
+        self.lost.clear()
+        self.background = None
+        if self._asking:
+            # Who was asking may have noted a part of the answer.
+            self.stale_at = -inf
+            self._asking = {}
+        # Copies: what was under way, and ends here after all, ends at those that were.
+        members = [copy(member) for member in self.members]
+        for member in members:
+            member.pending = 0
+        if members:
+            self._have(members)
 
     # What is known
 
@@ -129,7 +149,7 @@ class Service:
             if event is None:
                 return
             left = max(0.0, deadline - now)
-            # Whoever asked may be gone with its process, or its loop.
+            # Whoever asked may be gone with its loop.
             answered = await event.wait(min(_LONGEST_QUESTION, left))
             if self.members:
                 return
@@ -205,6 +225,10 @@ class Service:
                     member.warm_from = now
             member.endpoint = endpoint
             members.append(member)
+        self._have(members)
+
+    def _have(self, members: list[Member]) -> None:
+        endpoints = [member.endpoint for member in members]
         self.members = members
         self._uneven = len({endpoint.weight for endpoint in endpoints}) > 1
         self._tiered = len({endpoint.priority for endpoint in endpoints}) > 1
