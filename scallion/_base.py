@@ -144,6 +144,8 @@ class BaseClient(RequestDefaults):
                 follow_redirects=bool(follow_redirects), max_redirects=max_redirects, cookies=jar
             )
         self._set_redirects(pipeline, follow_redirects, max_redirects)
+        # What `explain` tells apart from what the attributes are set to later.
+        self._given = (getattr(self, "_base_url", None), self._auth, self._timeout)
         self._set_pipeline(pipeline, middlewares, jar, event_hooks or {})
 
         settings: dict[str, Any] = {
@@ -200,10 +202,11 @@ class BaseClient(RequestDefaults):
             TypeError: a setting is of the wrong kind, or an argument is none.
             ValueError: there is no such setting, or it is out of its range.
         """
-        from ._service_layers import Service, arguments_of, check_arguments
+        from ._service_layers import Service, arguments_of, check_arguments, check_network
 
         check_arguments(cls, overrides)
         chosen, arguments = arguments_of(name, base_url, settings, overrides)
+        check_network(cls, chosen, arguments)
         client = cls(**arguments)
         own = arguments.get("transport") is None and arguments.get("app") is None
         client._service = Service(name, chosen, arguments["pipeline"], own)
@@ -298,8 +301,12 @@ class BaseClient(RequestDefaults):
         # What the layer does unless told otherwise. An override of ours is told to it each time.
         overridden = type(self)._redirect_headers is not Overridable._redirect_headers
         self._redirects = None if overridden else (follow, limit)
-        self.follow_redirects = follow if follow_redirects is None else follow_redirects
-        self.max_redirects = limit if max_redirects == DEFAULT_MAX_REDIRECTS else max_redirects
+        if follow_redirects is not None:
+            follow = follow_redirects
+        if max_redirects != DEFAULT_MAX_REDIRECTS:
+            limit = max_redirects
+        self._given_redirects = (follow, limit)
+        self.follow_redirects, self.max_redirects = follow, limit
 
     def _set_pipeline(
         self,

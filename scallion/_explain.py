@@ -7,6 +7,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from scallion.middlewares.auth import Authentication
+from scallion.middlewares.redirects import Redirects
 from scallion.pipeline.auth import Auth
 from scallion.pipeline.onion import name_of
 from scallion.pipeline.pipeline import Slot
@@ -16,7 +17,7 @@ from scallion.pipeline.urls import URL, with_trailing_slash
 
 from ._service_layers import LIMITS, timeout_of
 from ._settings_reading import shown
-from ._settings_sections import SECTIONS
+from ._settings_sections import SECTIONS, RedirectSettings
 
 if TYPE_CHECKING:
     from ._base import BaseClient
@@ -28,6 +29,11 @@ __all__ = ["Explanation", "explain"]
 _TIMEOUTS = {"Deadlines": "timeouts.total", "AttemptTimeouts": "timeouts.attempt"}
 # Who shares the retry budget.
 _BUDGETED = frozenset({"Hedging", "Retries"})
+# What of `Redirects` an attribute of the client says, too: the field, the setting and the attribute.
+_REDIRECTS = (
+    ("follow", "redirects", "follow_redirects"),
+    ("limit", "redirects.limit", "max_redirects"),
+)
 # What a transport was told, and what it does otherwise.
 _NETWORK = {"verify": True, "cert": None, "http1": True, "http2": False}
 
@@ -75,23 +81,23 @@ def _title(client: BaseClient) -> str:
 def _client(client: BaseClient) -> Iterator[str]:
     url, service = client.base_url, client._service
     if service is None:
-        yield from [_line("base_url", redact_url(url), "argument")] if str(url) else []
+        origin = "argument" if url == client._given[0] else "client.base_url"
+        yield from [_line("base_url", redact_url(url), origin)] if str(url) else []
     else:
         is_same = url == with_trailing_slash(URL(service.settings.base_url or ""))
         origin = service.settings.origin_of("base_url") if is_same else "client.base_url"
         yield _line("base_url", redact_url(url), origin)
     if client.auth is not None:
-        yield _line("auth", type(client.auth).__name__, "argument")
-    if service is not None and client._redirects is not None:
-        for name, usual in zip(
-            ("follow_redirects", "max_redirects"), client._redirects, strict=True
-        ):
-            if (value := getattr(client, name)) != usual:
-                yield _line(name, value, f"client.{name}")
+        origin = "argument" if client.auth is client._given[1] else "client.auth"
+        yield _line("auth", type(client.auth).__name__, origin)
 
 
 def _made(layer: Any, client: BaseClient, service: Service, told: set[str]) -> Iterator[str]:
     """The settings that a layer was made of."""
+    if isinstance(layer, Redirects):
+        told.update(setting.path for setting in service.settings.section("redirects"))
+        yield from map(str, _redirects(layer, client, service))
+        return
     paths = _paths_of(layer)
     if not paths:
         yield from _fields(layer, client)
@@ -101,6 +107,23 @@ def _made(layer: Any, client: BaseClient, service: Service, told: set[str]) -> I
             if setting.path not in told and (not name or setting.path == path):
                 told.add(setting.path)
                 yield str(setting if path != _TIMEOUTS["Deadlines"] else _total(setting, client))
+
+
+def _redirects(layer: Redirects, client: BaseClient, service: Service) -> Iterator[Setting]:
+    """Its section's settings, and what the client's attributes say; the layer is there even if the section is off."""
+    from ._service_settings import DEFAULT, Setting
+
+    known = {setting.path: setting for setting in service.settings.section("redirects")}
+    now = {
+        path: Setting(path, getattr(client, attribute), f"client.{attribute}")
+        for field, path, attribute in _REDIRECTS
+        if getattr(client, attribute) != getattr(layer, field)
+    }
+    if now and service.settings.redirects is None:
+        for name, value in RedirectSettings().values().items():
+            path = f"redirects.{name}"
+            known[path] = Setting(path, value, DEFAULT)
+    yield from (known | now).values()
 
 
 def _total(setting: Setting, client: BaseClient) -> Setting:
@@ -117,7 +140,8 @@ def _fields(layer: Any, client: BaseClient) -> Iterator[str]:
     """What a layer says of itself."""
     if isinstance(layer, Authentication) and client.auth is None:
         # The client's goes over it, with each call.
-        origin = "default" if layer.auth is None else "argument"
+        taken = "default" if client._given[1] is None else "client.auth"
+        origin = taken if layer.auth is None else "argument"
         yield _line("auth", None if layer.auth is None else _name(layer.auth), origin)
     if not is_dataclass(layer):
         return
@@ -126,12 +150,28 @@ def _fields(layer: Any, client: BaseClient) -> Iterator[str]:
         if not (one.repr and one.init) or one.name.startswith("_"):
             continue
         value = getattr(layer, one.name)
-        same = getattr(usual, one.name, MISSING) == value
-        yield _line(
-            one.name,
-            _shown(one.name, value, ours=_is_ours(layer)),
-            "default" if same else "argument",
-        )
+        origin = "default" if getattr(usual, one.name, MISSING) == value else "argument"
+        if isinstance(layer, Redirects) and (said := _said(layer, one.name, client)) is not None:
+            value, origin = said
+        yield _line(one.name, _shown(one.name, value, ours=_is_ours(layer)), origin)
+
+
+def _said(layer: Redirects, field: str, client: BaseClient) -> tuple[object, str] | None:
+    """What the client says in the place of a layer's field, and by what; None where it says the same."""
+    if client._redirects == (client.follow_redirects, client.max_redirects):
+        # Nothing is laid over what layers say themselves.
+        return None
+    for name, _, attribute in _REDIRECTS:
+        if name == field and (value := getattr(client, attribute)) != getattr(layer, field):
+            return value, _redirects_origin(attribute, client)
+    return None
+
+
+def _redirects_origin(attribute: str, client: BaseClient) -> str:
+    """Who has said it in the layer's place: the client's constructor, or its attribute since then."""
+    attributes = [attribute for _, _, attribute in _REDIRECTS]
+    given = dict(zip(attributes, client._given_redirects, strict=True))
+    return "argument" if getattr(client, attribute) == given[attribute] else f"client.{attribute}"
 
 
 def _usual(layer: Any) -> Any:
@@ -169,15 +209,22 @@ def _service_timeouts(client: BaseClient, service: Service) -> Iterator[str]:
 
 
 def _timeouts(client: BaseClient) -> Iterator[str]:
-    usual = DEFAULT_TIMEOUT.as_dict()
-    for name, value in client.timeout.as_dict().items():
-        yield _line(f"timeout.{name}", value, "default" if value == usual.get(name) else "argument")
+    usual, given = DEFAULT_TIMEOUT.as_dict(), client._given[2].as_dict()
+    now = client.timeout.as_dict()
+    # One that bounds the whole call is named only where there is one.
+    for name in now | {name: None for name in given if name not in now}:
+        value = now.get(name)
+        said = "default" if value == usual.get(name) else "argument"
+        yield _line(
+            f"timeout.{name}", value, said if value == given.get(name) else "client.timeout"
+        )
     if client._redirects is not None:
-        for name, usual_one in zip(
-            ("follow_redirects", "max_redirects"), client._redirects, strict=True
-        ):
+        for (_, _, name), usual_one in zip(_REDIRECTS, client._redirects, strict=True):
             value = getattr(client, name)
-            yield _line(name, value, "pipeline" if value == usual_one else "argument")
+            origin = _redirects_origin(name, client)
+            yield _line(
+                name, value, "pipeline" if (value, origin) == (usual_one, "argument") else origin
+            )
 
 
 def _transport(client: BaseClient) -> Iterator[str]:

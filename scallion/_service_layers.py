@@ -16,6 +16,7 @@ from scallion.pipeline.urls import URL
 
 from ._settings_reading import nearest, quoted
 from ._settings_sections import SECTIONS, RedirectSettings
+from ._settings_sources import ARGUMENT
 
 if TYPE_CHECKING:
     from scallion.middlewares.retry_budget import RetryBudget
@@ -28,6 +29,7 @@ __all__ = [
     "Service",
     "arguments_of",
     "check_arguments",
+    "check_network",
     "limits_of",
     "pipeline_of",
     "timeout_of",
@@ -88,6 +90,26 @@ def check_arguments(client: type, overrides: Mapping[str, Any]) -> None:
             )
 
 
+def check_network(client: type, settings: ServiceSettings, arguments: Mapping[str, Any]) -> None:
+    """That the connections will heed what was said of them.
+
+    Raises:
+        ValueError: it is about HTTP/2, and that is off.
+    """
+    taken = signature(client).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in taken.values()):
+        # A constructor of somebody's own may switch it on.
+        return
+    usual = taken["http2"].default if "http2" in taken else False
+    has_own = arguments.get("transport") is not None or arguments.get("app") is not None
+    if has_own or arguments.get("http2", usual) or settings.connections.ping_after is None:
+        return
+    origin = settings.origin_of(_PINGS)
+    # Who says both in two places may have switched it off in the second.
+    if origin == ARGUMENT or "http2" not in arguments:
+        raise ValueError(f"{_PINGS} ({origin}) is for http2=True, and that is off")
+
+
 def arguments_of(
     name: str,
     base_url: URLTypes | None,
@@ -139,6 +161,7 @@ def _check_name(name: object) -> None:
         )
 
 
+_PINGS = "connections.ping_after"
 _NOT_HERE = {
     "timeout": "say timeouts={'read': 5.0}",
     "limits": "say connections={'max': 50}",

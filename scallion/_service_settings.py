@@ -14,7 +14,17 @@ from typing import Any, NamedTuple, Self
 
 from scallion.pipeline.errors import InvalidURL
 
-from ._settings_reading import brief, check_url, kind_of, nearest, quoted, shown, switch
+from ._settings_reading import (
+    brief,
+    check_methods,
+    check_url,
+    kind_of,
+    nearest,
+    quoted,
+    shown,
+    switch,
+)
+from ._settings_rules import check_heeded
 from ._settings_sections import (
     SECTIONS,
     BreakerSettings,
@@ -77,12 +87,12 @@ class ServiceSettings:
     its defaults, as True for its defaults, or as False or None to leave its layer out. Durations are seconds, or texts
     such as "250ms" and "2s".
 
-    Each value is checked when it is read; whether a section has all that it needs, and an attempt's time fits into the
-    total, when layers are made, as another source may complete it.
+    Each value is checked when it is read; whether a section has all that it needs, an attempt's time fits into the
+    total, and each value is heeded, when layers are made, as another source may complete it.
 
     Attributes:
         base_url: What relative URLs are appended to, with http or https; by default `http://<name>`.
-        origins: Where values came from, by their paths, if not from here.
+        origins: Where values came from, by their paths, if not from here; what was said last stands last.
 
     Raises:
         TypeError: a value is of the wrong kind, or a section of none.
@@ -121,7 +131,7 @@ class ServiceSettings:
             if section is None and key in SECTIONS:
                 told = _differing(key, None, ARGUMENT)
             object.__setattr__(self, key, section)
-            origins = told | origins
+            origins |= {path: origin for path, origin in told.items() if path not in origins}
         object.__setattr__(self, "origins", MappingProxyType(origins))
         self._check_ranges()
 
@@ -217,14 +227,15 @@ class ServiceSettings:
             changed[key], told = _read(key, given, getattr(start, key), source)
             if changed[key] is None or isinstance(given, Section):
                 origins = {p: o for p, o in origins.items() if not p.startswith(f"{key}.")}
-            origins |= told
+            # What was said last stands last.
+            origins = {p: o for p, o in origins.items() if p not in told} | told
         values = {one.name: getattr(start, one.name) for one in fields(start)} | changed
         try:
             return cls(**values | {"origins": origins})
         except TypeError as error:
-            raise TypeError(f"{source.told('')}: {error}") from error
+            raise TypeError(source.blamed(error)) from error
         except ValueError as error:
-            raise ValueError(f"{source.told('')}: {error}") from error
+            raise ValueError(source.blamed(error)) from error
 
     # Asking
 
@@ -257,16 +268,16 @@ class ServiceSettings:
         """Refuse what another source might have completed, and none has.
 
         Raises:
-            ValueError: a section lacks something, or an attempt may take longer than the call. The message has the
-                paths, and where their values came from.
+            ValueError: a section lacks something, an attempt may take longer than the call, or nothing would heed what
+                somebody said. The message has the paths, and where their values came from.
         """
         self._check_attempt(whole=True)
         for key in SECTIONS:
             section: Section | None = getattr(self, key)
             lack = None if section is None else section.lack()
             if lack is not None:
-                path = f"{key}.{lack.name}" if lack.name else key
-                raise ValueError(f"{path} ({self.origin_of(path)}) {lack.told}")
+                raise ValueError(f"{key} ({self.origin_of(key)}) {lack}")
+        check_heeded(self)
 
     def __iter__(self) -> Iterator[Setting]:
         """All effective values."""
@@ -306,6 +317,7 @@ class ServiceSettings:
             if section is not None and section.layers:
                 try:
                     section.check()
+                    check_methods(getattr(section, "methods", None) or ())
                 except TypeError as error:
                     raise TypeError(f"{key}: {error}") from error
                 except (InvalidURL, ValueError) as error:

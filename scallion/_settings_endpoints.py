@@ -6,17 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ._settings_reading import Seconds
-from ._settings_section import Lack, Section
+from ._settings_section import Section
 
 __all__ = ["EndpointSettings"]
-
-# What of `EndpointSettings` only one choice heeds.
-_OF_CHOICES = {
-    "decay": "power_of_two",
-    "hash_by": "consistent_hash",
-    "hash_bound": "consistent_hash",
-    "hash_points": "consistent_hash",
-}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -101,13 +93,8 @@ class EndpointSettings(Section):
             )
         (self if given else replace(self, addresses=("127.0.0.1",))).make()
 
-    def lack(self) -> Lack | None:
-        if not self._given():
-            return Lack("", "needs one of addresses, file, dns and srv, and has none")
-        for name, choice in _OF_CHOICES.items():
-            if self.choice != choice and getattr(self, name) != getattr(EndpointSettings, name):
-                return Lack(name, f'is for choice = "{choice}", and that is "{self.choice}"')
-        return None
+    def lack(self) -> str | None:
+        return None if self._given() else "needs one of addresses, file, dns and srv, and has none"
 
     def _given(self) -> list[str]:
         return [name for name in ("addresses", "file", "dns", "srv") if getattr(self, name)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ._settings_reading import Seconds
-from ._settings_section import Lack, Section
+from ._settings_section import Section
 
 __all__ = [
     "BulkheadSettings",
@@ -56,7 +56,7 @@ class ConnectionSettings(Section):
         per_origin: Connections at once to one origin.
         idle_for: How long one is kept, or less where the server says so.
         age: After which one takes no further request.
-        ping_after: Silence after which HTTP/2 asks whether the other side lives.
+        ping_after: Silence after which HTTP/2, `http2=True`, asks whether the other side lives.
     """
 
     section = "connections"
@@ -131,8 +131,8 @@ class RateLimitSettings(Section):
     def check(self) -> None:
         replace(self, rate=self.rate or "1/second").make()
 
-    def lack(self) -> Lack | None:
-        return None if self.rate else Lack("", 'needs a rate, such as rate = "100/second"')
+    def lack(self) -> str | None:
+        return None if self.rate else 'needs a rate, such as rate = "100/second"'
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -22,6 +22,7 @@ __all__ = [
     "Kind",
     "Seconds",
     "brief",
+    "check_methods",
     "check_url",
     "duration",
     "kind_of",
@@ -35,6 +36,7 @@ Seconds: TypeAlias = float
 """A duration: seconds, or text such as "250ms", "2s", "5m", "1h"."""
 
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|h|)", re.ASCII)
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 _ON = frozenset({"1", "on", "true", "yes"})
 _OFF = frozenset({"0", "false", "no", "off"})
@@ -90,7 +92,7 @@ def duration(value: object) -> float:
         found = _DURATION.fullmatch(value.strip().lower())
         if found is None:
             raise ValueError(value)
-        return float(found[1]) * _UNITS[found[2]]
+        return _number(float(found[1]) * _UNITS[found[2]])
     return _number(value)
 
 
@@ -126,7 +128,11 @@ def quoted(value: object) -> str:
     """A value that was refused, for the message; without what may be a login."""
     if isinstance(value, str):
         return repr(redact_login(value))
-    told = repr(value)
+    try:
+        told = repr(value)
+    except ValueError:
+        # A whole number of some thousand digits has none.
+        return f"<{type(value).__name__}>"
     return told if "@" not in told else f"<{type(value).__name__}>"
 
 
@@ -134,7 +140,7 @@ def check_url(where: str, given: str) -> None:
     """Refuse what is no address of a service. No login is shown.
 
     Raises:
-        ValueError: it is no absolute URL with http or https.
+        ValueError: it is no absolute URL with http or https, or has what no path can be appended to.
     """
     told = ""
     try:
@@ -143,11 +149,30 @@ def check_url(where: str, given: str) -> None:
         # What the parser shows of a login that is in the wrong place cannot be told.
         told = "" if "@" in given else f" ({error})"
     else:
-        if url.scheme in ("http", "https") and url.host:
+        # A sign that no host has is quoted, but for those before the zone of an address.
+        is_host = b":" in url.raw_host or b"%" not in url.raw_host
+        if url.scheme in ("http", "https") and url.host and is_host:
+            if "?" in given or "#" in given:
+                raise ValueError(
+                    f"{where} can have no query and no fragment, as paths are appended to it: {quoted(given)}"
+                )
             return
     raise ValueError(
         f"{where} must be an absolute URL with http or https, such as 'http://orders.internal', not {quoted(given)}{told}"
     )
+
+
+def check_methods(names: Iterable[str]) -> None:
+    """Refuse what no request's method can be.
+
+    Raises:
+        ValueError: one of them is no token (RFC 9110 section 9.1).
+    """
+    for name in names:
+        if not _TOKEN.fullmatch(name):
+            raise ValueError(
+                f"methods has names of methods, such as 'GET', and {quoted(name)} is none"
+            )
 
 
 def brief(value: object) -> str:
@@ -156,9 +181,15 @@ def brief(value: object) -> str:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(value)
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(value) from None
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
 
 
 def _whole(value: object) -> int:

@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from importlib import import_module
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from ._settings_reading import brief, kind_of
 
-__all__ = ["Lack", "Section"]
-
-
-class Lack(NamedTuple):
-    """Why no layer can be made.
-
-    Attributes:
-        name: Of the setting; empty for the section.
-        told: What it needs, to be read after its path.
-    """
-
-    name: str
-    told: str
+__all__ = ["Section"]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -64,8 +52,8 @@ class Section:
         """
         self.make()
 
-    def lack(self) -> Lack | None:
-        """What is missing yet, and may come from a source that is laid over this one."""
+    def lack(self) -> str | None:
+        """What is missing yet, and may come from a source that is laid over this one; to be read after the path."""
 
     @classmethod
     def kind(cls, which: int = 0) -> Any:

@@ -17,7 +17,7 @@ from ._settings_limits import (
     TimeoutSettings,
 )
 from ._settings_reading import Seconds, quoted
-from ._settings_section import Lack, Section
+from ._settings_section import Section
 
 __all__ = [
     "SECTIONS",
@@ -269,7 +269,7 @@ class FaultSettings(Section):
     """`FaultInjection` with one rule, for drills.
 
     Attributes:
-        rate: The share of the requests.
+        rate: The share of the requests; all of them, unless less is said.
         latency: Before all else.
         status: Of a response that the server never gave.
         error: In its place: "refused", "connect_timeout", "reset", "timeout" or "disconnected".
@@ -282,7 +282,7 @@ class FaultSettings(Section):
     section = "faults"
     layers = ("fault_injection.FaultInjection",)
 
-    rate: float = 0.0
+    rate: float = 1.0
     latency: Seconds | None = None
     status: int | None = None
     error: str | None = None
@@ -301,9 +301,9 @@ class FaultSettings(Section):
     def check(self) -> None:
         (replace(self, status=503) if self.lack() else self).make()
 
-    def lack(self) -> Lack | None:
+    def lack(self) -> str | None:
         if self.latency is None and self.status is None and self.error is None:
-            return Lack("", "needs a latency, a status or an error")
+            return "needs a latency, a status or an error"
         return None
 
 
@@ -340,6 +340,8 @@ def _error(name: str) -> type[Exception]:
         raise ValueError(
             f"on has names of errors, such as 'NetworkError', and {quoted(name)} is none"
         )
+    if issubclass(found, errors.TotalTimeout):
+        raise ValueError(f"on has errors after which another attempt may help, and {name} is none")
     return found
 
 

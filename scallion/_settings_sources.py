@@ -40,6 +40,10 @@ class Named:
             return path or "settings"
         return f"{self._name}: {path}" if path else self._name
 
+    def blamed(self, error: Exception) -> str:
+        """What was wrong with it as a whole; of arguments the path says enough."""
+        return str(error) if self._name == ARGUMENT else f"{self._name}: {error}"
+
     def origin(self, path: str) -> str:  # noqa: ARG002
         return self._name
 
@@ -78,6 +82,9 @@ class Variables:
 
     def told(self, path: str) -> str:
         return f"environment variable {self._variable(path)}" if path else "environment"
+
+    def blamed(self, error: Exception) -> str:
+        return f"environment: {error}"
 
     def origin(self, path: str) -> str:
         return f"environment {self._variable(path)}"

@@ -304,7 +304,8 @@ def test_what_a_client_is_told_later_holds(kind: Any) -> None:
     told = lines(client)
     for line in (
         "base_url = http://REDACTED:REDACTED@other (client.base_url)",
-        "follow_redirects = on (client.follow_redirects)",
+        "redirects = on (client.follow_redirects)",
+        "redirects.limit = 20 (default)",
         "timeouts.total = 30.0 (default)",
         "timeouts.read = 9 (client.timeout)",
         "timeouts.pool = 2.0 (default)",
@@ -314,6 +315,96 @@ def test_what_a_client_is_told_later_holds(kind: Any) -> None:
     assert "timeouts.total = 4.0 (client.timeout)" in lines(client)
     client.timeout = None
     assert "timeouts.total = none (client.timeout)" in lines(client)
+
+
+@CLIENTS
+def test_redirects_are_told_once(kind: Any) -> None:
+    """
+    As the section says, or as the client was told later.
+    """
+
+    def redirects() -> list[str]:
+        return [line for line in lines(client) if "redirects" in line and "sensitive" not in line]
+
+    client = kind.for_service("o")
+    assert ["redirects = off (default)"] == redirects()
+    client.follow_redirects, client.max_redirects = True, 3
+    assert [
+        "redirects = on (client.follow_redirects)",
+        "redirects.limit = 3 (client.max_redirects)",
+    ] == redirects()
+    client = kind.for_service("o", redirects={"limit": 5})
+    assert ["redirects = on (argument)", "redirects.limit = 5 (argument)"] == redirects()
+    client.follow_redirects = False
+    assert [
+        "redirects = off (client.follow_redirects)",
+        "redirects.limit = 5 (argument)",
+    ] == redirects()
+
+
+@CLIENTS
+def test_a_login_that_was_set_later_says_so(kind: Any) -> None:
+    """
+    And so does one that was taken away.
+    """
+    client = kind.for_service("o", auth=("u", "hunter2"))
+    assert "auth = BasicAuth (argument)" in lines(client)
+
+    client.auth = ("v", "hunter3")
+    assert "auth = BasicAuth (client.auth)" in lines(client)
+    client.auth = None
+    assert "auth = none (client.auth)" in lines(client)
+    client.auth = ("u", "hunter2")
+    assert ["auth = BasicAuth (client.auth)"] == [
+        line for line in lines(client) if line.startswith("auth")
+    ]
+
+
+def test_a_layer_that_follows_for_itself_says_so() -> None:
+    """
+    The client has no say in it as long as it says what its pipeline does.
+    """
+    client = Client(pipeline=Pipeline(), middlewares=[scallion.Redirects(follow=True)])
+
+    assert "follow = on (argument)" in lines(client)
+    client.max_redirects = 4
+    assert "limit = 4 (client.max_redirects)" in lines(client)
+    assert not any(line.startswith("follow = on") for line in lines(client))
+
+
+@CLIENTS
+def test_a_plain_client_tells_what_was_set_later(kind: Any) -> None:
+    """
+    Its arguments and its attributes are two origins.
+    """
+    client = kind(
+        base_url="http://a", timeout=Timeout(3.0, total=9.0), follow_redirects=True, max_redirects=4
+    )
+    for line in (
+        "base_url = http://a (argument)",
+        "timeout.read = 3.0 (argument)",
+        "follow = on (argument)",
+        "limit = 4 (argument)",
+    ):
+        assert line in lines(client), line
+
+    client.base_url = "http://b"
+    client.timeout = Timeout(3.0, read=5.0)
+    client.follow_redirects = False
+    client.max_redirects = 6
+
+    told = lines(client)
+    for line in (
+        "base_url = http://b (client.base_url)",
+        "timeout.connect = 3.0 (argument)",
+        "timeout.read = 5.0 (client.timeout)",
+        "timeout.total = none (client.timeout)",
+        "follow = off (client.follow_redirects)",
+        "limit = 6 (client.max_redirects)",
+        "follow_redirects = off (client.follow_redirects)",
+        "max_redirects = 6 (client.max_redirects)",
+    ):
+        assert line in told, line
 
 
 def test_what_is_lifted_is_told() -> None:

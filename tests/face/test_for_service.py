@@ -104,7 +104,18 @@ def test_settings_and_arguments_are_told_apart(kind: Any) -> None:
         ),
         ({"base_url": ""}, ValueError, r"base_url must be an absolute URL with http or https"),
         ({"base_url": "orders:80"}, ValueError, r"base_url must be an absolute URL"),
+        (
+            {"base_url": "http://h/v1?x=1"},
+            ValueError,
+            r"base_url can have no query and no fragment",
+        ),
+        ({"retries": {"attempts": 0}}, ValueError, r"^retries: Retries attempts counts"),
         ({"rate_limit": True}, ValueError, r"rate_limit \(argument\) needs a rate"),
+        (
+            {"faults": True},
+            ValueError,
+            r"faults \(argument\) needs a latency, a status or an error",
+        ),
         (
             {"endpoints": {"addresses": ["a:1"], "hash_by": "X-User"}},
             ValueError,

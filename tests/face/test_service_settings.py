@@ -27,6 +27,7 @@ from scallion._settings_sections import (
 from scallion.middlewares.circuit_breaker import CircuitBreaker
 from scallion.middlewares.coalescing import Coalescing
 from scallion.middlewares.endpoints import ConsistentHash, Endpoints, PowerOfTwo
+from scallion.middlewares.fault_injection import Fault, FaultInjection
 from scallion.middlewares.hedging import Hedging
 from scallion.middlewares.logging import Logging
 from scallion.middlewares.redirects import Redirects
@@ -257,6 +258,14 @@ def test_later_sources_win() -> None:
             'timeouts.read must be seconds, or a text such as "250ms" or "2s", or none, not \'2 weeks\'',
         ),
         ({"timeouts": {"read": float("nan")}}, TypeError, "timeouts.read must be seconds"),
+        (
+            {"timeouts": {"total": 10**400}},
+            TypeError,
+            "config.toml: timeouts.total must be seconds",
+        ),
+        ({"timeouts": {"total": 10**9000}}, TypeError, "timeouts.total must be seconds"),
+        ({"timeouts": {"total": "9" * 400}}, ValueError, "timeouts.total must be seconds"),
+        ({"breaker": {"ratio": 10**400}}, TypeError, "breaker.ratio must be a number"),
         ({"timeouts": {"read": -1}}, ValueError, "config.toml: Timeout read must be at least 0"),
         ({"timeouts": {"total": 0}}, ValueError, "timeouts: Deadlines total must be more than 0"),
         ({"timeouts": False}, ValueError, "config.toml: timeouts cannot be off"),
@@ -270,6 +279,18 @@ def test_later_sources_win() -> None:
         ({"base_url": "/v1"}, ValueError, "base_url must be an absolute URL"),
         ({"base_url": "ftp://orders"}, ValueError, "base_url must be an absolute URL"),
         ({"base_url": "orders.internal"}, ValueError, "base_url must be an absolute URL"),
+        (
+            {"base_url": "http://u:p@[/"},
+            ValueError,
+            "'http://orders.internal', not 'http://REDACTED:REDACTED@[/'",
+        ),
+        (
+            {"base_url": "http://u:p@h/v1?x=1"},
+            ValueError,
+            "no fragment, as paths are appended to it: 'http://REDACTED:REDACTED@h/v1?x=1'",
+        ),
+        ({"base_url": "http://h/v1?"}, ValueError, "base_url can have no query and no fragment"),
+        ({"base_url": "http://h/#a"}, ValueError, "base_url can have no query and no fragment"),
         ({"endpoints": {"addresses": ["http://h:x"]}}, ValueError, "config.toml: endpoints: "),
         ({"base_url": 7}, TypeError, "config.toml: base_url must be a text, not 7"),
         (
@@ -292,6 +313,19 @@ def test_later_sources_win() -> None:
             ValueError,
             "retries: on has names of errors, such as 'NetworkError', and 'KeyError' is none",
         ),
+        (
+            {"retries": {"on": ["ReadTimeout", "TotalTimeout"]}},
+            ValueError,
+            "config.toml: retries: on has errors after which another attempt may help, and TotalTimeout is none",
+        ),
+        (
+            {"retries": {"methods": ["GE T"]}},
+            ValueError,
+            "config.toml: retries: methods has names of methods, such as 'GET', and 'GE T' is none",
+        ),
+        ({"hedging": {"methods": ["GET", ""]}}, ValueError, "hedging: methods has names of"),
+        ({"idempotency_keys": {"methods": ["PO\nST"]}}, ValueError, "idempotency_keys: methods"),
+        ({"faults": {"methods": ["*/*"]}}, ValueError, "faults: methods has names of methods"),
         (
             {"timeouts": {"attempt": 50, "total": 10}},
             ValueError,
@@ -799,6 +833,24 @@ def test_what_nobody_completes_is_refused_with_its_origin(
         pipeline_of(chosen)
 
 
+@pytest.mark.parametrize("how", ["argument", "environment"])
+def test_a_fault_that_was_asked_for_happens_to_all_requests(how: str) -> None:
+    """
+    Unless a rate says how many of them meet it.
+    """
+    chosen = {
+        "argument": ServiceSettings(faults={"status": 503}),  # type: ignore[arg-type]
+        "environment": ServiceSettings.from_env("X_", {"X_FAULTS_STATUS": "503"}),
+    }[how]
+
+    layer = pipeline_of(chosen).find(FaultInjection)
+
+    assert (Fault(status=503),) == layer.rules  # type: ignore[union-attr]
+    assert "faults.rate = 1.0 (default)" in [str(each) for each in chosen]
+    none = pipeline_of(chosen.updated({"faults": {"rate": 0}})).find(FaultInjection)
+    assert (Fault(0.0, status=503),) == none.rules  # type: ignore[union-attr]
+
+
 def test_an_attempt_fits_into_the_total() -> None:
     """
     Two that were said have to; a default follows; none bounds nothing.
@@ -817,7 +869,7 @@ def test_an_attempt_fits_into_the_total() -> None:
     with pytest.raises(ValueError) as raised:
         said.updated({"timeouts": {"total": 5}})
     assert (
-        "settings: timeouts.attempt = 8.0 (config.toml) must be at most timeouts.total = 5.0 (argument), or none"
+        "timeouts.attempt = 8.0 (config.toml) must be at most timeouts.total = 5.0 (argument), or none"
         == str(raised.value)
     )
 

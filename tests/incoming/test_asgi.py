@@ -11,6 +11,7 @@ import anyio.to_thread
 import pytest
 
 import scallion
+from scallion import incoming
 from scallion.incoming import DeadlineMiddleware, current_deadline
 from scallion.middlewares.deadline_propagation import DeadlinePropagation
 from scallion.middlewares.request_id import current_request_id
@@ -382,3 +383,13 @@ def test_it_shows_its_settings() -> None:
         "DeadlineMiddleware(app, header='X-Request-Timeout', form='seconds', most=300.0, request_id='X-Request-Id')"
         == repr(DeadlineMiddleware(looking([])))
     )
+
+
+def test_both_variables_are_there_to_be_read() -> None:
+    """
+    The id's is that of the layer which sends it on.
+    """
+    assert current_request_id is incoming.current_request_id
+    assert set(incoming.__all__) <= {*vars(incoming), "current_request_id"}
+    with pytest.raises(AttributeError, match=r"scallion\.incoming.* 'current_id'"):
+        incoming.current_id  # noqa: B018

@@ -73,7 +73,11 @@ class Storm:
     ) -> None:
         self.fleet = fleet
         addresses = [server.url for server in fleet.servers]
-        endpoints = {"addresses": addresses, **ENDPOINTS, **settings.get("endpoints", {})}
+        given = settings.get("endpoints", {})
+        endpoints = {"addresses": addresses, **ENDPOINTS, **given}
+        if not given.get("eject", True):
+            # Its numbers would be heeded by nothing.
+            endpoints = {"addresses": addresses, "choice": ENDPOINTS["choice"], **given}
         settings = {**settings, "endpoints": endpoints}
         self.loads = [
             Load(colour, settings | ({"http1": False, "http2": True} if p == "h2" else {}), **load)
