@@ -27,7 +27,7 @@ Rules of the gradient:
 - A limit that is little used falls no lower than what is used: hardly anybody queues.
 - After a sign of overload the limit grows back as TCP's does, one for each round of successes, to what was found before: a
   failure in a hundred, which says nothing of the load, must not hold it down. Meanwhile slow answers may lower what was
-  found, and fast ones do not raise it, as it is not tried.
+  found, and fast ones raise it only if it was reached in their window, as otherwise it was not tried.
 - A sign of overload in a measurement shrinks the limit that comes after it.
 - The headroom is no more than the root of the limit: fifty small programs that each add 4 to a limit of 2 are a long queue.
 """
@@ -166,6 +166,7 @@ class Gradient(_Limiter):
         self._count = 0
         self._seconds = 0.0
         self._most = 0
+        self._was_reached = False
         self._plan()
 
     def _plan(self) -> None:
@@ -227,6 +228,7 @@ class Gradient(_Limiter):
                 self._set(min(self._planned, aside))
         elif self.limit < self._found and not self._uses_little(active):
             self._set(min(self._found, self.limit + 1.0 / self.limit))
+            self._was_reached = self._was_reached or self.limit >= self._found
             self._plan()
 
     def _look(self, seconds: float, most: int) -> None:
@@ -240,6 +242,9 @@ class Gradient(_Limiter):
         if seconds > 0:
             gradient = max(0.5, min(1.0, rules.tolerance * self._usual / seconds))
         if self.limit < self._found and gradient >= 1.0:
+            if self._was_reached:
+                raised = self._found + rules.smoothing * self._headroom()
+                self._found = min(float(rules.maximum), raised)
             return
         aim = self.limit * gradient + self._headroom()
         self._set(self.limit + rules.smoothing * (aim - self.limit))

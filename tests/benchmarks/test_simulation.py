@@ -420,6 +420,16 @@ def test_adaptive_concurrency_keeps_the_goodput() -> None:
 # The same again
 
 
+@pytest.mark.parametrize(
+    "variant", [*overload.VARIANTS.values(), *overload.WATCHED.values(), *storm.VARIANTS.values()]
+)
+def test_what_takes_minutes_to_play_has_settings_that_are_heeded(variant: Any) -> None:
+    """
+    Not all of it is played here, and what is not would be refused only then.
+    """
+    assert world.settings_of(*variant.parts).endpoints is None
+
+
 def test_the_same_seed_gives_the_same_figures() -> None:
     """
     Twice in this process it is the same to the last digit, and another seed gives others.

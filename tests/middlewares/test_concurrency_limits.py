@@ -218,7 +218,7 @@ def test_after_an_overload_it_grows_back() -> None:
 @pytest.mark.parametrize(("seconds", "lowers"), [(0.1, False), (0.3, True)])
 def test_what_is_learnt_while_it_grows_back(seconds: float, lowers: bool) -> None:
     """
-    Usual answers do not raise what was found, as it is not tried; slow ones lower it.
+    Usual answers do not raise what was found, as it was not reached; slow ones lower it.
     """
     limiter = gradient()
     for at in (1000.0, 1001.0):

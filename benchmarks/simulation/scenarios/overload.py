@@ -42,11 +42,12 @@ class Variant(NamedTuple):
 
 # Where no deadline comes first, there is no sign of overload but the answers' times; refused at once, calls do not wait either.
 UNLIMITED = {"timeouts": {"total": 60.0}}
-AT_ONCE = {"queue": 0, "patience": 0.0}
+AT_ONCE = {"queue": 0}
 
 
 def adaptive(algorithm: str, **more: Any) -> Mapping[str, Any]:
-    return {"concurrency": {"algorithm": algorithm, "patience": 1.0, **more}}
+    waits = {} if more.get("queue") == 0 else {"patience": 1.0}
+    return {"concurrency": {"algorithm": algorithm, **waits, **more}}
 
 
 VARIANTS = {
