@@ -159,7 +159,7 @@ class Hedging(Layer):
 
     def bind(self, send: Bound, call_next: Next) -> Bound:
         runtime, origins, budget = call_next.runtime, self._origins, self.budget
-        clock, methods, most_load = runtime.clock, self.methods, self.most_load
+        clock, most_load = runtime.clock, self.most_load
         failing, is_failure = failing_statuses(self.transient), self.transient
 
         async def once(request: Request, origin: _Origin, now: float) -> Response:
@@ -171,16 +171,9 @@ class Hedging(Layer):
 
         def through(request: Request) -> Awaitable[Response]:
             option = request.extensions.get(_OPTION)
-            # Nearly all have no option, and a method that may be repeated.
-            if option is not None:
-                if not isinstance(option, HedgingOption):
-                    raise TypeError(f"Expected Hedging.option_for(...), not {option!r}")
-                if not self._may_repeat(request, option):
-                    return send(request)
-            # A file can be sent again, but not twice at once.
-            elif not isinstance(request.stream, ByteStream) or (
-                request.method not in methods and not has_idempotency_key(request)
-            ):
+            if option is not None and not isinstance(option, HedgingOption):
+                raise TypeError(f"Expected Hedging.option_for(...), not {option!r}")
+            if not self._may_repeat(request, option):
                 return send(request)
             origin = origins.of(request)
             now = clock()
@@ -202,11 +195,15 @@ class Hedging(Layer):
 
         return through
 
-    def _may_repeat(self, request: Request, option: HedgingOption) -> bool:
-        if not option.enabled or not isinstance(request.stream, ByteStream):
+    def _may_repeat(self, request: Request, option: HedgingOption | None) -> bool:
+        # A file can be sent again, but not twice at once.
+        if not isinstance(request.stream, ByteStream):
             return False
-        if option.idempotent is not None:
-            return option.idempotent
+        if option is not None:
+            if not option.enabled:
+                return False
+            if option.idempotent is not None:
+                return option.idempotent
         return request.method in self.methods or has_idempotency_key(request)
 
     def _delay(self, option: HedgingOption | None, origin: _Origin) -> float | None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Coroutine, Hashable, Iterable
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
-from weakref import WeakSet
 
 from scallion.pipeline.abandoning import check, handle_of, hold
 from scallion.pipeline.errors import (
@@ -18,6 +16,7 @@ from scallion.pipeline.errors import (
     TransportError,
     WriteError,
 )
+from scallion.pipeline.forking import renewed_in_children
 from scallion.pipeline.request import Request
 from scallion.pipeline.response import Response
 from scallion.pipeline.runtime import AsyncRuntime, BlockingRuntime, Runtime, loop_ended, run
@@ -34,6 +33,8 @@ from .pool import Pool, Waiter
 from .reaching import TCP_KEEPALIVE, known_resolver, seconds_of_silence, socket_path
 
 if TYPE_CHECKING:
+    import os
+
     from scallion.pipeline.types import CertTypes, ProxyTypes, VerifyTypes
 
     from .network.base import SocketOption
@@ -55,7 +56,7 @@ class Core:
         self._get_network = blocking_network if runtime.blocking else async_network
         self._limits = limits
         self.pool = self._new_pool()
-        _cores.add(self)
+        renewed_in_children(self)
 
     def _new_pool(self) -> Pool[HTTP11Connection]:
         return Pool(self._limits, self._runtime)
@@ -227,18 +228,6 @@ class Core:
         finally:
             # Those that were left, if this was cancelled.
             close_all(connections)
-
-
-_cores: WeakSet[Core] = WeakSet()
-
-
-def _renew_all() -> None:
-    for core in tuple(_cores):
-        core.renew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)
 
 
 def close_all(connections: Iterable[HTTP11Connection]) -> None:
